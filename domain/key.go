@@ -1,0 +1,320 @@
+package domain
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+)
+
+// Keys, in words:
+//
+//  1. A key never holds more than whoever made it. Who changes its permissions must hold the old and the new ones; who
+//     rotates it gets its secret, and so must hold them as well. Anybody with the permission for keys may revoke it.
+//  2. A key that is revoked or expired stays so; its id, public part and principal never change.
+//  3. Only keys of projects are bound to environments, and only to declared ones.
+//  4. Rotation makes a successor with the same attributes and the same expiry. The old key lives on for the grace, never
+//     past its own expiry, and can't be rotated again.
+
+// DefaultGrace and MaxGrace bound how long a rotated key lives on.
+const (
+	DefaultGrace = 24 * time.Hour
+	MaxGrace     = 7 * 24 * time.Hour
+)
+
+// Preset is a named set of permissions for a new key.
+type Preset string
+
+const (
+	// PresetFull is everything that whoever makes the key may give.
+	PresetFull Preset = "full"
+	// PresetReadOnly is what VIEWER holds.
+	PresetReadOnly Preset = "read-only"
+	// PresetIngestOnly is what data planes need beyond a valid key to take in scores; traces need no permission.
+	PresetIngestOnly Preset = "ingest-only"
+)
+
+// Minted is a fresh secret as far as the log may know it.
+type Minted struct {
+	ID       KeyID
+	Public   string
+	Display  string
+	Verifier *eventv1.Verifier
+}
+
+// CreateKey makes a key for a project, else a user, else an organization, else the instance.
+type CreateKey struct {
+	Minted
+	Project ProjectID
+	Org     OrgID
+	User    UserID
+
+	KeyName      string
+	Note         string
+	Permissions  []string
+	Preset       Preset
+	Environments []string
+	Networks     []netip.Prefix
+	ExpiresAt    time.Time
+}
+
+// UpdateKey changes what is not nil.
+type UpdateKey struct {
+	ID           KeyID
+	KeyName      *string
+	Note         *string
+	Permissions  *[]string
+	Environments *[]string
+	Networks     *[]netip.Prefix
+	ExpiresAt    *time.Time
+}
+
+// RotateKey gives a key a successor.
+type RotateKey struct {
+	ID        KeyID
+	Successor Minted
+	Grace     time.Duration
+}
+
+// RevokeKey ends a key.
+type RevokeKey struct{ ID KeyID }
+
+// Name is the method's name.
+func (CreateKey) Name() string { return "CreateKey" }
+func (UpdateKey) Name() string { return "UpdateKey" }
+func (RotateKey) Name() string { return "RotateKey" }
+func (RevokeKey) Name() string { return "RevokeKey" }
+
+// Targets names the key's principal.
+func (c CreateKey) Targets(s *State) ([]Target, error) {
+	return s.PrincipalTarget(c.Project, c.Org, c.User)
+}
+func (c UpdateKey) Targets(s *State) ([]Target, error) { return s.KeyTarget(c.ID) }
+func (c RotateKey) Targets(s *State) ([]Target, error) { return s.KeyTarget(c.ID) }
+func (c RevokeKey) Targets(s *State) ([]Target, error) { return s.KeyTarget(c.ID) }
+
+func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
+	at, err := s.principal(c.Project, c.Org, c.User)
+	if err != nil {
+		return nil, err
+	}
+	if s.keys.Has(c.Minted.ID) || s.publicKeys.Has(c.Public) || s.verifiers.Has(string(c.Verifier.GetHash())) {
+		return nil, idTaken(string(c.Minted.ID))
+	}
+	if expired(c.ExpiresAt, now) {
+		return nil, Invalidf("expires_at", ExpiryInPast, "must be in the future")
+	}
+	ceiling := s.keyCeiling(by, at, now)
+	set, err := c.permissions(at, ceiling)
+	if err != nil {
+		return nil, err
+	}
+	environments := slices.Sorted(slices.Values(c.Environments))
+	if err := environmentsKnown(at.Project, environments); err != nil {
+		return nil, err
+	}
+	return one(at.keyEvent(c.User, c.Minted.ID, &eventv1.Event{Body: &eventv1.Event_KeyCreated{KeyCreated: c.Minted.event(&eventv1.KeyAttributes{
+		Name: c.KeyName, Note: c.Note, Permissions: set.Names(), Environments: environments,
+		AllowedNetworks: networkNames(c.Networks), ExpiresAt: storedTime(c.ExpiresAt),
+	})}})), nil
+}
+
+// permissions are what the new key holds: those named, which must be within the ceiling, else those of the preset as far
+// as the ceiling goes.
+func (c CreateKey) permissions(at Place, ceiling PermissionSet) (PermissionSet, error) {
+	scope := keyScope(at)
+	if len(c.Permissions) > 0 {
+		return grantable(c.Permissions, scope, ceiling)
+	}
+	set := scope
+	switch c.Preset {
+	case PresetReadOnly:
+		set = viewerSet.And(scope)
+	case PresetIngestOnly:
+		set, _ = namedSet([]string{"scores:CUD"}, scope)
+	}
+	return set.And(ceiling), nil
+}
+
+func grantable(names []string, scope, ceiling PermissionSet) (PermissionSet, error) {
+	set, unknown := namedSet(names, scope)
+	if unknown != "" {
+		return set, Invalidf("permissions", UnknownPermission, "%q is not a permission that this key can hold", unknown)
+	}
+	if !set.Within(ceiling) {
+		return set, keyCeilingError()
+	}
+	return set, nil
+}
+
+func keyCeilingError() error {
+	return Errorf(CodeDenied, KeyCeiling, "the key would hold more than you do here; leave out what you do not hold, or ask somebody who does")
+}
+
+func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
+	k, at, err := s.liveKey(c.ID, now)
+	if err != nil {
+		return nil, err
+	}
+	body := &eventv1.KeyUpdated{Name: stringChange(k.Name, c.KeyName), Note: stringChange(k.Note, c.Note)}
+	if c.Permissions != nil {
+		ceiling := s.keyCeiling(by, at, now)
+		set, err := grantable(*c.Permissions, keyScope(at), ceiling)
+		if err != nil {
+			return nil, err
+		}
+		if set != k.Permissions {
+			if !k.Permissions.Within(ceiling) {
+				return nil, keyCeilingError()
+			}
+			body.Permissions = stringsChange(k.Permissions.Names(), set.Names())
+		}
+	}
+	if c.Environments != nil {
+		environments := slices.Sorted(slices.Values(*c.Environments))
+		if err := environmentsKnown(at.Project, environments); err != nil {
+			return nil, err
+		}
+		body.Environments = stringsChange(k.Environments, environments)
+	}
+	if c.Networks != nil {
+		body.AllowedNetworks = stringsChange(networkNames(k.Networks), networkNames(*c.Networks))
+	}
+	if c.ExpiresAt != nil && !c.ExpiresAt.Equal(k.ExpiresAt) {
+		if expired(*c.ExpiresAt, now) {
+			return nil, Invalidf("expires_at", ExpiryInPast, "must be in the future; RevokeKey ends a key at once")
+		}
+		body.ExpiresAt = &eventv1.TimeChange{Old: storedTime(k.ExpiresAt), New: storedTime(*c.ExpiresAt)}
+	}
+	if body.Name == nil && body.Note == nil && body.Permissions == nil && body.Environments == nil &&
+		body.AllowedNetworks == nil && body.ExpiresAt == nil {
+		return nil, nil
+	}
+	return one(at.keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyUpdated{KeyUpdated: body}})), nil
+}
+
+func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
+	k, at, err := s.liveKey(c.ID, now)
+	if err != nil {
+		return nil, err
+	}
+	if k.Successor != "" {
+		return nil, inState(KeyRotated)
+	}
+	if !k.Permissions.Within(s.keyCeiling(by, at, now)) {
+		return nil, Errorf(CodeDenied, KeyCeiling, "the key holds more than you do here, so you may not see its new secret; ask somebody who holds it")
+	}
+	if s.keys.Has(c.Successor.ID) || s.publicKeys.Has(c.Successor.Public) {
+		return nil, idTaken(string(c.Successor.ID))
+	}
+	end := now.Add(c.Grace)
+	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(end) {
+		end = k.ExpiresAt
+	}
+	return one(at.keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyRotated{KeyRotated: &eventv1.KeyRotated{
+		SuccessorKeyId: string(c.Successor.ID),
+		Successor: c.Successor.event(&eventv1.KeyAttributes{
+			Name: k.Name, Note: k.Note, Permissions: k.Permissions.Names(), Environments: k.Environments,
+			AllowedNetworks: networkNames(k.Networks), ExpiresAt: storedTime(k.ExpiresAt),
+		}),
+		ExpiresAt: &eventv1.TimeChange{Old: storedTime(k.ExpiresAt), New: storedTime(end)},
+	}}})), nil
+}
+
+func (c RevokeKey) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {
+	k, _ := s.keys.Get(c.ID)
+	if !k.RevokedAt.IsZero() {
+		return nil, nil
+	}
+	return one(s.keyPlace(k).keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyRevoked{KeyRevoked: &eventv1.KeyRevoked{PublicKey: k.Public}}})), nil
+}
+
+// principal finds what a new key is to act as; all of it must be active. The zero Place is a user's, or the instance.
+func (s *State) principal(project ProjectID, org OrgID, user UserID) (Place, error) {
+	switch {
+	case project != "":
+		return s.activeProject(project)
+	case user != "":
+		return Place{}, s.grantable(user)
+	case org != "":
+		o, err := s.undeleted(org)
+		return Place{Org: o}, err
+	}
+	return Place{}, nil
+}
+
+// keyPlace is where a key's principal is now; the zero Place for a user's or the instance's.
+func (s *State) keyPlace(k *Key) Place {
+	if k.Project == "" && k.Org == "" {
+		return Place{}
+	}
+	at, _ := s.Place(k.Org, k.Project)
+	return at
+}
+
+func (s *State) liveKey(id KeyID, now time.Time) (*Key, Place, error) {
+	k, ok := s.keys.Get(id)
+	if !ok {
+		return nil, Place{}, keyNotFound(id)
+	}
+	if reason := k.state(now); reason != "" {
+		return nil, Place{}, inState(reason)
+	}
+	return k, s.keyPlace(k), nil
+}
+
+// keyScope is all that a key of the place can hold: a project's only project-level permissions.
+func keyScope(at Place) PermissionSet {
+	if at.Project != nil {
+		return allProject
+	}
+	return all
+}
+
+// keyCeiling is the most a key made by the actor may hold: what the actor holds at the place. A user's own key has no
+// place, it is capped at each use; but a key that makes another never makes a stronger one.
+func (s *State) keyCeiling(by Actor, at Place, now time.Time) PermissionSet {
+	if at.Org != nil {
+		return s.ceiling(by, at, now)
+	}
+	if by.Key == "" {
+		return all
+	}
+	k, _ := s.keys.Get(by.Key)
+	return k.Permissions
+}
+
+func environmentsKnown(p *Project, environments []string) error {
+	for _, e := range environments {
+		if p == nil {
+			return Invalidf("environments", UnknownEnvironment, "only keys of projects are bound to environments")
+		}
+		if e != DefaultEnvironment && !slices.Contains(p.Environments, e) {
+			return Invalidf("environments", UnknownEnvironment, "the project has no environment %q; declare it with UpdateProject first", e)
+		}
+	}
+	return nil
+}
+
+func networkNames(networks []netip.Prefix) []string {
+	var names []string
+	for _, n := range networks {
+		names = append(names, n.Masked().String())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (m Minted) event(attributes *eventv1.KeyAttributes) *eventv1.KeyCreated {
+	return &eventv1.KeyCreated{PublicKey: m.Public, Verifier: m.Verifier, DisplaySecret: m.Display, Attributes: attributes}
+}
+
+// keyEvent fills in where a key's event happened.
+func (at Place) keyEvent(user UserID, key KeyID, e *eventv1.Event) *eventv1.Event {
+	e.UserId, e.KeyId = string(user), string(key)
+	if at.Org == nil {
+		return e
+	}
+	return at.event(e)
+}
