@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+)
+
+// errGap is returned by apply for a message that is not the next one.
+var errGap = errors.New("positions are missing before this one")
+
+// apply folds the next message into the state. It is the only path by which the state moves, for own commits, live ones
+// and those read while catching up alike; what is behind already is ignored, so that the three may overlap. Any error but
+// errGap means that the engine must not go on.
+func (e *Engine) apply(m eventstore.Message) error {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	s := e.State()
+	if m.Position <= s.Position {
+		return nil
+	}
+	if m.Position != s.Position+1 {
+		return fmt.Errorf("position %d behind %d: %w", m.Position, s.Position, errGap)
+	}
+	hash := eventstore.HashOf(m.Data)
+	commit, err := eventstore.Decode(m.Data, m.Position, s.Hash)
+	if errors.Is(err, eventstore.ErrVoid) {
+		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position, "bytes", len(m.Data))
+		e.publish(s.Void(m.Position, hash))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next, err := domain.Evolve(s, commit, m.Position, hash)
+	if err != nil {
+		return err
+	}
+	e.publish(next)
+	e.announce(commit.Entries)
+	return nil
+}
+
+// applyOwn moves to the state that an own commit was decided to leave, unless a reader was quicker.
+func (e *Engine) applyOwn(next *domain.State, entries []*eventv1.Entry) {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	if e.State().Position+1 == next.Position {
+		e.publish(next)
+		e.announce(entries)
+	}
+}
+
+func (e *Engine) publish(next *domain.State) {
+	e.hashes.put(next.Position, next.Hash)
+	e.state.Store(next)
+	e.moved.wake()
+}
+
+func (e *Engine) announce(entries []*eventv1.Entry) {
+	if e.cfg.Erased == nil {
+		return
+	}
+	for _, entry := range entries {
+		for _, event := range entry.Events {
+			if event.GetUserErased() != nil {
+				e.cfg.Erased(domain.UserID(event.UserId))
+			}
+		}
+	}
+}
+
+// follow reads the log live.
+func (e *Engine) follow(ctx context.Context) {
+	for ctx.Err() == nil && e.Err() == nil {
+		err := e.log.Tail(ctx, e.State().Position, e.apply)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errGap):
+			// The position to go on from is taken anew.
+		case err != nil:
+			e.fail(err)
+		}
+	}
+}
+
+// catchUp reads until the state is at a position or ctx ends.
+func (e *Engine) catchUp(ctx context.Context, to domain.Position) error {
+	for {
+		at := e.State().Position
+		if at >= to {
+			return nil
+		}
+		if err := e.Err(); err != nil {
+			return err
+		}
+		err := e.log.Replay(ctx, at+1, to, func(m eventstore.Message) error {
+			if err := e.apply(m); err != nil {
+				if !errors.Is(err, errGap) {
+					e.fail(err)
+				}
+				return err
+			}
+			return nil
+		})
+		switch {
+		case e.Err() != nil:
+			return e.Err()
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && e.State().Position == at:
+			// A replica that is behind, or nobody answered.
+			if !pause(ctx, 20*time.Millisecond) {
+				return err
+			}
+		}
+	}
+}
+
+// see waits for the state to pass a position, reading it from any replica, and tells whether it did.
+func (e *Engine) see(ctx context.Context, at domain.Position, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		moved := e.moved.wait()
+		if e.State().Position >= at {
+			return true
+		}
+		if m, err := e.log.Read(ctx, at); err == nil && e.State().Position+1 == at {
+			if err := e.apply(m); err != nil && !errors.Is(err, errGap) {
+				e.fail(err)
+			}
+			continue
+		}
+		if ctx.Err() != nil || e.Err() != nil {
+			return e.State().Position >= at
+		}
+		timer := time.NewTimer(25 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-moved:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// pause waits and tells whether ctx still lives.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// hashes remembers the hashes of the newest positions, for tokens and for telling own commits from others.
+type hashes struct {
+	ring [8192]struct {
+		at   domain.Position
+		hash domain.Hash
+	}
+}
+
+func (h *hashes) put(at domain.Position, hash domain.Hash) {
+	slot := &h.ring[uint64(at)%uint64(len(h.ring))]
+	slot.at, slot.hash = at, hash
+}
+
+func (h *hashes) get(at domain.Position) (domain.Hash, bool) {
+	slot := h.ring[uint64(at)%uint64(len(h.ring))]
+	return slot.hash, slot.at == at && at > 0
+}
+
+// hashAt is the hash of a position the state has passed.
+func (e *Engine) hashAt(ctx context.Context, at domain.Position) (domain.Hash, error) {
+	e.applying.Lock()
+	hash, ok := e.hashes.get(at)
+	e.applying.Unlock()
+	if ok {
+		return hash, nil
+	}
+	m, err := e.log.Read(ctx, at)
+	if err != nil {
+		return domain.Hash{}, err
+	}
+	return eventstore.HashOf(m.Data), nil
+}

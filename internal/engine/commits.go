@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+)
+
+// Commit is a commit with its place in the log.
+type Commit struct {
+	Position domain.Position
+	Hash     domain.Hash
+	*eventv1.Commit
+}
+
+// Commits reads the commits of a range of positions that the state has passed, both ends included, in order and checked
+// against the chain of hashes; void positions are left out. An error of fn ends it and is answered.
+func (e *Engine) Commits(ctx context.Context, from, to domain.Position, fn func(Commit) error) error {
+	var parent domain.Hash
+	var own error
+	err := func() (err error) {
+		if from > 1 {
+			if parent, err = e.hashAt(ctx, from-1); err != nil {
+				return err
+			}
+		}
+		return e.log.Replay(ctx, from, to, func(m eventstore.Message) error {
+			commit, err := eventstore.Decode(m.Data, m.Position, parent)
+			parent = eventstore.HashOf(m.Data)
+			if errors.Is(err, eventstore.ErrVoid) {
+				return nil
+			}
+			if err == nil {
+				own = fn(Commit{m.Position, parent, commit})
+				err = own
+			}
+			return err
+		})
+	}()
+	if own != nil || err == nil {
+		return own
+	}
+	return domain.Errorf(domain.CodeUnavailable, NoContact, "the log can't be read now; try again").Because(err)
+}

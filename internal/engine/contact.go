@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenurehq/tenure/domain"
+)
+
+// Reasons of errors that the engine gives.
+const (
+	NoContact      domain.Reason = "NO_CONTACT"
+	ClockSkew      domain.Reason = "CLOCK_SKEW"
+	OutcomeUnknown domain.Reason = "OUTCOME_UNKNOWN"
+	Contention     domain.Reason = "CONTENTION"
+	TooLarge       domain.Reason = "TOO_LARGE"
+	NotCaughtUp    domain.Reason = "NOT_CAUGHT_UP"
+	Stopped        domain.Reason = "STOPPED"
+)
+
+// keepProbing asks for the end of the log again and again: it keeps the state current while a live reader stalls, compares
+// clocks, and is how the server knows that it has contact.
+func (e *Engine) keepProbing(ctx context.Context) {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.failed:
+			return
+		case <-ticker.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, e.cfg.ContactGap)
+		if err := e.probe(attempt); err != nil && ctx.Err() == nil {
+			e.cfg.Logger.Warn("no contact to the log", "error", err, "since", e.sinceContact().Round(time.Millisecond))
+		}
+		cancel()
+	}
+}
+
+// probe catches up with the end of the log as the stream's leader knows it.
+func (e *Engine) probe(ctx context.Context) error {
+	asked, clock := time.Now(), e.cfg.Clock()
+	tip, err := e.log.Tip(ctx)
+	if err != nil {
+		return err
+	}
+	// The leader read its clock somewhere between question and answer.
+	e.skew.Store(int64(tip.Time.Sub(clock.Add(time.Since(asked) / 2))))
+	if err := e.catchUp(ctx, tip.Last); err != nil {
+		return err
+	}
+	e.current(asked)
+	return nil
+}
+
+// current records that the state was current at a moment.
+func (e *Engine) current(at time.Time) {
+	now := int64(at.Sub(e.begin))
+	for {
+		old := e.freshAt.Load()
+		if now <= old || e.freshAt.CompareAndSwap(old, now) {
+			return
+		}
+	}
+}
+
+func (e *Engine) sinceContact() time.Duration {
+	return time.Since(e.begin) - time.Duration(e.freshAt.Load())
+}
+
+// Fresh is an error if the state may be older than the contact gap: access must not be granted on yesterday's truth.
+func (e *Engine) Fresh() error {
+	if err := e.usable(); err != nil {
+		return err
+	}
+	if gap := e.sinceContact(); gap > e.cfg.ContactGap {
+		return domain.Errorf(domain.CodeUnavailable, NoContact,
+			"no contact to the log for %s, and answers may be stale after %s; try again, or ask another server", gap.Round(time.Millisecond), e.cfg.ContactGap)
+	}
+	return nil
+}
+
+// usable is an error once the engine has stopped reading.
+func (e *Engine) usable() error {
+	if err := e.Err(); err != nil {
+		return domain.Errorf(domain.CodeUnavailable, Stopped,
+			"this server stopped reading the log; its operator finds why in its log").Because(err)
+	}
+	return nil
+}
+
+// clockSane is an error if deciding now would put a wrong time into the log.
+func (e *Engine) clockSane(now time.Time, s *domain.State) error {
+	skew := -time.Duration(e.skew.Load())
+	if ahead := now.Sub(s.Time); s.Position > 0 && -ahead > MaxClockSkew {
+		skew = ahead
+	}
+	if skew.Abs() > MaxClockSkew {
+		return domain.Errorf(domain.CodeUnavailable, ClockSkew,
+			"this server's clock is %s off the log's; set it right, or ask another server", skew.Round(time.Millisecond))
+	}
+	return nil
+}
