@@ -228,3 +228,8 @@ func (s *State) Place(org OrgID, project ProjectID) (Place, error) {
 	}
 	return Place{Org: o}, nil
 }
+
+// Holds tells whether the actor holds a permission at a place, whatever state the place is in.
+func (s *State) Holds(a Actor, p Permission, at Place, now time.Time) bool {
+	return s.held(a, at, now).set.Has(p)
+}

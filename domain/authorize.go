@@ -42,8 +42,9 @@ type Target struct {
 	Absent bool
 	// Self tells that the request is about the caller itself.
 	Self bool
-	// EvenDeleted lets a deleted project pass, for restoring it.
-	EvenDeleted bool
+	// EvenDeleted lets a deleted project pass, for restoring it; EvenInactive whatever state the place is in, for asking
+	// about it.
+	EvenDeleted, EvenInactive bool
 }
 
 // Authorize applies a rule to everything a request names, on this state, and answers nil or the error to give. A request
@@ -132,7 +133,7 @@ func (s *State) authorizeTarget(a Actor, rule Rule, t Target, now time.Time) err
 	if !allowed && !s.seesTarget(a, t, now) {
 		return t.Missing
 	}
-	if t.Place.Org != nil {
+	if t.Place.Org != nil && !t.EvenInactive {
 		if reason := s.stateOf(a, t.Place); reason != "" && !(reason == ProjectDeleted && t.EvenDeleted) {
 			return inState(reason)
 		}

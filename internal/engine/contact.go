@@ -33,7 +33,7 @@ func (e *Engine) keepProbing(ctx context.Context) {
 		}
 		attempt, cancel := context.WithTimeout(ctx, e.cfg.ContactGap)
 		if err := e.probe(attempt); err != nil && ctx.Err() == nil {
-			e.cfg.Logger.Warn("no contact to the log", "error", err, "since", e.sinceContact().Round(time.Millisecond))
+			e.cfg.Logger.Warn("no contact to the log", "error", err, "since", e.SinceContact().Round(time.Millisecond))
 		}
 		cancel()
 	}
@@ -66,7 +66,8 @@ func (e *Engine) current(at time.Time) {
 	}
 }
 
-func (e *Engine) sinceContact() time.Duration {
+// SinceContact is how old the state may be.
+func (e *Engine) SinceContact() time.Duration {
 	return time.Since(e.begin) - time.Duration(e.freshAt.Load())
 }
 
@@ -75,7 +76,7 @@ func (e *Engine) Fresh() error {
 	if err := e.usable(); err != nil {
 		return err
 	}
-	if gap := e.sinceContact(); gap > e.cfg.ContactGap {
+	if gap := e.SinceContact(); gap > e.cfg.ContactGap {
 		return domain.Errorf(domain.CodeUnavailable, NoContact,
 			"no contact to the log for %s, and answers may be stale after %s; try again, or ask another server", gap.Round(time.Millisecond), e.cfg.ContactGap)
 	}

@@ -77,9 +77,11 @@ type Engine struct {
 	failure atomic.Pointer[error]
 	failed  chan struct{}
 
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	stats  stats
+	running context.Context // ends with Stop
+	stop    context.CancelFunc
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+	stats   stats
 }
 
 type stats struct {
@@ -117,11 +119,12 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	s := e.State()
 	cfg.Logger.Info("log replayed", "position", s.Position, "voids", s.Voids, "took", time.Since(began).Round(time.Millisecond))
 
-	running, cancel := context.WithCancel(context.Background())
+	working, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
-	e.done.Go(func() { e.sequence(running) })
-	e.done.Go(func() { e.follow(running) })
-	e.done.Go(func() { e.keepProbing(running) })
+	e.running, e.stop = context.WithCancel(working)
+	e.done.Go(func() { e.sequence(working) })
+	e.done.Go(func() { e.follow(working) })
+	e.done.Go(func() { e.keepProbing(working) })
 	if s.Instance.LogID == "" {
 		_, err := e.Execute(ctx, Request{
 			Command: cfg.Genesis, Rule: domain.Rule{Requirement: domain.Anyone}, Actor: domain.Actor{Kind: domain.ActorSystem},
@@ -140,6 +143,12 @@ func (e *Engine) State() *domain.State { return e.state.Load() }
 // Now is the time by which expiry is judged.
 func (e *Engine) Now() time.Time { return e.cfg.Clock() }
 
+// Moved is a channel that is closed when the state moves on. Get it before looking at the state.
+func (e *Engine) Moved() <-chan struct{} { return e.moved.wait() }
+
+// Stopping is a channel that is closed by Stop and Close: streams must end.
+func (e *Engine) Stopping() <-chan struct{} { return e.running.Done() }
+
 // Stats are the counts so far.
 func (e *Engine) Stats() Stats {
 	return Stats{e.stats.commands.Load(), e.stats.commits.Load(), e.stats.conflicts.Load(), e.stats.retries.Load()}
@@ -155,6 +164,9 @@ func (e *Engine) Err() error {
 	}
 	return nil
 }
+
+// Stop tells the streams that watch the engine to end; everything else goes on until Close.
+func (e *Engine) Stop() { e.stop() }
 
 // Close stops the engine. Commands whose outcome is not known by then are answered so.
 func (e *Engine) Close() {

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tenurehq/tenure/eventstore"
+)
+
+// connect starts the embedded NATS, or connects to an external one.
+func connect(ctx context.Context, cfg Config) (broker, error) {
+	if cfg.NATSURL == "" {
+		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: filepath.Join(cfg.DataDir, "log"), Logger: cfg.Logger})
+		if err != nil {
+			return nil, err
+		}
+		return embedded{e}, nil
+	}
+	x, err := eventstore.Connect(ctx, eventstore.ConnectConfig{
+		URL: cfg.NATSURL, Credentials: cfg.NATSCredentials, CAFile: cfg.NATSCA, Name: "tenure", Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return external{x}, nil
+}
+
+type embedded struct{ *eventstore.Embedded }
+
+func (e embedded) conn() *nats.Conn { return e.Conn() }
+func (e embedded) healthy() error   { return e.Healthy() }
+func (e embedded) close() error     { return e.Close() }
+func (e embedded) sync() string     { return "yes" }
+
+type external struct{ *eventstore.External }
+
+func (x external) conn() *nats.Conn { return x.Conn }
+func (x external) healthy() error   { return x.VersionErr() }
+func (x external) sync() string     { return "unknown" }
+func (x external) close() error {
+	x.Conn.Close()
+	return nil
+}

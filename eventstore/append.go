@@ -1,0 +1,104 @@
+package eventstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tenurehq/tenure/domain"
+)
+
+var (
+	// ErrConflict is returned by Append when the guard refused: the log did not end at the expected position, or somebody
+	// else's append was on its way. It proves nothing about what is or will be at that position.
+	ErrConflict = errors.New("the log does not end at the expected position")
+
+	// ErrTooLarge is returned by Append for a commit that the servers will never take. It is definite: nothing was stored.
+	ErrTooLarge = errors.New("commit is too large for one message")
+
+	// ErrOutcomeUnknown is returned by Append when no usable answer came. The commit may be stored, may be stored later, or
+	// never. Sending the same bytes with the same expected position again stores it at most once; what happened is settled
+	// only by seeing what is at that position plus one.
+	ErrOutcomeUnknown = errors.New("outcome of the append is unknown")
+)
+
+// Codes of JetStream's errors that say more than "it did not work".
+const (
+	codeWrongLastSequence         jetstream.ErrorCode = 10071
+	codeWrongLastSequenceConstant jetstream.ErrorCode = 10164
+	codeMessageExceedsMaximum     jetstream.ErrorCode = 10054
+	codeHeaderExceedsMaximum      jetstream.ErrorCode = 10097
+)
+
+// Header is what can be told about a commit without reading it.
+type Header struct {
+	CommitID string
+	// Entries is how many commands the commit holds the outcome of.
+	Entries int
+}
+
+// Append stores data as one message if the log ends at expected (0: is empty). It makes a single attempt, bounded by ctx
+// and by two seconds; retrying is the caller's.
+//
+// Without an error, data is durable on a majority of the replicas, at expected+1. Otherwise the error wraps ErrConflict,
+// ErrTooLarge or ErrOutcomeUnknown, and means what they say. The end of ctx is an unknown outcome like any other.
+func (l *Log) Append(ctx context.Context, expected domain.Position, data []byte, h Header) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	// A core request, because the publish call of package jetstream repeats by itself. Without Nats-Msg-Id, because
+	// de-duplication by it differs between one server and several.
+	reply, err := l.conn.RequestMsgWithContext(ctx, &nats.Msg{
+		Subject: Subject,
+		Data:    data,
+		Header: nats.Header{
+			jetstream.ExpectedStreamHeader:  {StreamName},
+			jetstream.ExpectedLastSeqHeader: {strconv.FormatUint(uint64(expected), 10)},
+			"Tenure-Commit-Id":              {h.CommitID},
+			"Tenure-Entries":                {strconv.Itoa(h.Entries)},
+			"ce-specversion":                {"1.0"},
+			"ce-id":                         {h.CommitID},
+			"ce-type":                       {"tenure.commit"},
+			"ce-source":                     {"tenure"},
+		},
+	})
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("append of %d bytes: %w: %w", len(data), ErrTooLarge, err)
+	}
+	if err != nil {
+		return fmt.Errorf("append behind %d: %w: %w", expected, ErrOutcomeUnknown, err)
+	}
+	if err := readAck(reply.Data, expected); err != nil {
+		return fmt.Errorf("append behind %d: %w", expected, err)
+	}
+	return nil
+}
+
+// readAck judges the stream's answer to an append behind expected.
+func readAck(answer []byte, expected domain.Position) error {
+	var ack struct {
+		Stream   string              `json:"stream"`
+		Sequence domain.Position     `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(answer, &ack); err != nil {
+		return fmt.Errorf("%w: unreadable answer: %w", ErrOutcomeUnknown, err)
+	}
+	if ack.Error != nil {
+		switch ack.Error.ErrorCode {
+		case codeWrongLastSequence, codeWrongLastSequenceConstant:
+			return fmt.Errorf("%w: %w", ErrConflict, ack.Error)
+		case codeMessageExceedsMaximum, codeHeaderExceedsMaximum:
+			return fmt.Errorf("%w: %w", ErrTooLarge, ack.Error)
+		}
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, ack.Error)
+	}
+	if ack.Stream != StreamName || ack.Sequence != expected+1 {
+		return fmt.Errorf("%w: acknowledged as %q, position %d", ErrOutcomeUnknown, ack.Stream, ack.Sequence)
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package rpc
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/edge"
+	"github.com/tenurehq/tenure/internal/engine"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+)
+
+// Headers of requests and answers.
+const (
+	// HeaderIdempotencyKey: a command that is repeated with the same key is done once.
+	HeaderIdempotencyKey = "Idempotency-Key"
+	// HeaderConsistency is one of minimize_latency, at_least, leader_latest, linearizable.
+	HeaderConsistency = "Tenure-Consistency"
+	// HeaderToken of a request asks for a state at least that new; of an answer it is that of the state it reflects.
+	HeaderToken = "Tenure-Token"
+	// HeaderRequestID comes back as it was sent, or is made.
+	HeaderRequestID = "X-Request-Id"
+)
+
+// gate is what every request passes before its method, and every error after it: authentication, validation, consistency,
+// the wire form of errors. Authorization itself happens on the state that decides.
+type gate struct{ *Server }
+
+func (g *gate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		began := time.Now()
+		c, err := g.admit(ctx, req.Spec(), req.Header(), req.Any().(proto.Message))
+		var res connect.AnyResponse
+		if err == nil {
+			res, err = next(withCall(ctx, c), req)
+		}
+		if err != nil {
+			e := wire(g.log(req.Spec(), c, err))
+			e.Meta().Set(HeaderRequestID, c.requestID)
+			g.observe(req.Spec(), e.Code().String(), began)
+			return nil, e
+		}
+		res.Header().Set(HeaderRequestID, c.requestID)
+		res.Header().Set(HeaderToken, c.token)
+		g.observe(req.Spec(), "ok", began)
+		return res, nil
+	}
+}
+
+func (g *gate) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+func (g *gate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		began := time.Now()
+		c, err := g.admit(ctx, conn.Spec(), conn.RequestHeader(), nil)
+		if err == nil {
+			conn.ResponseHeader().Set(HeaderRequestID, c.requestID)
+			err = next(withCall(ctx, c), &validating{conn})
+		}
+		if err != nil {
+			e := wire(g.log(conn.Spec(), c, err))
+			g.observe(conn.Spec(), e.Code().String(), began)
+			return e
+		}
+		g.observe(conn.Spec(), "ok", began)
+		return nil
+	}
+}
+
+// validating checks each message of a stream.
+type validating struct{ connect.StreamingHandlerConn }
+
+func (v *validating) Receive(m any) error {
+	if err := v.StreamingHandlerConn.Receive(m); err != nil {
+		return err
+	}
+	return validate(m.(proto.Message))
+}
+
+// admit takes a request in: it always answers a call, which an error may be logged with.
+func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m proto.Message) (*call, error) {
+	c := &call{
+		procedure: spec.Procedure, rule: g.rules[spec.Procedure], now: g.Engine.Now(), ip: edge.ClientIPFrom(ctx),
+		userAgent: clip(h.Get("User-Agent"), 200), requestID: requestID(h), traceID: traceID(h),
+	}
+	if err := g.authenticate(c, h.Get("Authorization")); err != nil {
+		return c, err
+	}
+	if err := g.Engine.State().Authorize(c.actor, domain.Rule{Requirement: min(c.rule.Requirement, domain.Authenticated)}, nil, c.now); err != nil {
+		return c, err
+	}
+	if m != nil {
+		if err := validate(m); err != nil {
+			return c, err
+		}
+		var err error
+		if c.idempotency, err = idempotency(h, c, m); err != nil {
+			return c, err
+		}
+	}
+	wanted, err := consistency(h)
+	if err != nil {
+		return c, err
+	}
+	s, err := g.Engine.Await(ctx, wanted)
+	if err != nil {
+		return c, err
+	}
+	c.now = g.Engine.Now()
+	c.read(s)
+	return c, nil
+}
+
+func (g *gate) observe(spec connect.Spec, code string, began time.Time) {
+	g.Metrics.Observe(spec.Procedure, code, time.Since(began))
+}
+
+var levels = map[string]engine.Level{
+	"minimize_latency": engine.MinimizeLatency, "at_least": engine.AtLeast,
+	"leader_latest": engine.LeaderLatest, "linearizable": engine.Linearizable,
+}
+
+// consistency is what the headers ask for: a token alone means at_least.
+func consistency(h http.Header) (engine.Consistency, error) {
+	name, token := h.Get(HeaderConsistency), h.Get(HeaderToken)
+	if name == "" && token != "" {
+		name = "at_least"
+	}
+	level, ok := levels[name]
+	switch {
+	case name != "" && !ok:
+		return engine.Consistency{}, domain.Errorf(domain.CodeInvalid, domain.InvalidField,
+			"%s: %q is not a level; use minimize_latency, at_least, leader_latest or linearizable", HeaderConsistency, clip(name, 40))
+	case level == engine.AtLeast && token == "":
+		return engine.Consistency{}, domain.Errorf(domain.CodeInvalid, domain.InvalidField,
+			"%s: at_least needs the token of an earlier answer in %s", HeaderConsistency, HeaderToken)
+	}
+	return engine.Consistency{Level: level, Token: token}, nil
+}
+
+// idempotency digests the key the client sent, if any, with the actor, and the command.
+func idempotency(h http.Header, c *call, m proto.Message) (*eventv1.Idempotency, error) {
+	key := h.Get(HeaderIdempotencyKey)
+	if key == "" {
+		return nil, nil
+	}
+	if len(key) > 128 {
+		return nil, domain.Errorf(domain.CodeInvalid, domain.InvalidField, "%s: at most 128 characters", HeaderIdempotencyKey)
+	}
+	content, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	actor := sha256.Sum256([]byte(c.actor.String() + "\x00" + key))
+	command := sha256.Sum256(append([]byte(c.procedure+"\x00"), content...))
+	return &eventv1.Idempotency{Key: actor[:16], Command: command[:16]}, nil
+}
+
+var safeID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func requestID(h http.Header) string {
+	if id := h.Get(HeaderRequestID); safeID.MatchString(id) {
+		return id
+	}
+	return ulid.Make().String()
+}
+
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}`)
+
+// traceID is the trace id of a W3C traceparent header.
+func traceID(h http.Header) string {
+	if m := traceparent.FindStringSubmatch(h.Get("Traceparent")); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+func clip(s string, n int) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}

@@ -1,0 +1,43 @@
+package rpc
+
+import (
+	"context"
+
+	"github.com/tenurehq/tenure/domain"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+// GetInstance answers about the installation.
+func (s *Server) GetInstance(ctx context.Context, _ *tenurev1.GetInstanceRequest) (*tenurev1.GetInstanceResponse, error) {
+	c := callFrom(ctx)
+	res := &tenurev1.GetInstanceResponse{
+		LogId: c.state.Instance.LogID, Version: s.Version, Position: uint64(c.state.Position),
+		Time: timestamp(c.state.Time), SyncAlways: s.SyncAlways,
+	}
+	if c.actor.Kind != domain.ActorInstance {
+		return res, nil
+	}
+	res.Counts = &tenurev1.GetInstanceResponse_Counts{
+		Orgs: uint64(c.state.Orgs().Len()), Projects: uint64(c.state.Projects().Len()), Users: uint64(c.state.Users().Len()),
+		Keys: uint64(c.state.Keys().Len()), VoidPositions: c.state.Voids,
+	}
+	res.Warnings = s.Warnings()
+	return res, nil
+}
+
+// WhoAmI answers who the credentials belong to.
+func (s *Server) WhoAmI(ctx context.Context, _ *tenurev1.WhoAmIRequest) (*tenurev1.WhoAmIResponse, error) {
+	c := callFrom(ctx)
+	a := c.actor
+	res := &tenurev1.WhoAmIResponse{
+		Kind: a.KindName(), UserId: string(a.User), OrgId: string(a.Org), ProjectId: string(a.Project),
+		KeyId: string(a.Key), Method: a.Method,
+	}
+	if p, ok := c.state.Project(a.Project); ok {
+		res.OrgId = string(p.Org)
+	}
+	if k, ok := c.state.Key(a.Key); ok {
+		res.Permissions = c.state.KeyPermissions(k, c.now).Names()
+	}
+	return res, nil
+}

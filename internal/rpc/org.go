@@ -1,0 +1,127 @@
+package rpc
+
+import (
+	"context"
+	"iter"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/engine"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+// CreateOrg makes an organization.
+func (s *Server) CreateOrg(ctx context.Context, req *tenurev1.CreateOrgRequest) (*tenurev1.CreateOrgResponse, error) {
+	id, chosen := newID(req.OrgId, "org_")
+	out, err := s.execute(ctx, req.Reason, domain.CreateOrg{
+		ID: domain.OrgID(id), Chosen: chosen, OrgName: req.Name, Metadata: req.Metadata, Owner: domain.UserID(req.OwnerUserId),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.CreateOrgResponse{Org: orgOf(out, domain.OrgID(out.Events[0].OrgIds[0])), Token: token(out)}, nil
+}
+
+// GetOrg answers one organization.
+func (s *Server) GetOrg(ctx context.Context, req *tenurev1.GetOrgRequest) (*tenurev1.GetOrgResponse, error) {
+	state := callFrom(ctx).state
+	targets, err := state.OrgTarget(domain.OrgID(req.OrgId))
+	if _, err = s.authorize(ctx, targets, err); err != nil {
+		return nil, err
+	}
+	return &tenurev1.GetOrgResponse{Org: orgView(targets[0].Place.Org)}, nil
+}
+
+// ListOrgs answers the organizations the caller can see.
+func (s *Server) ListOrgs(ctx context.Context, req *tenurev1.ListOrgsRequest) (*tenurev1.ListOrgsResponse, error) {
+	c := callFrom(ctx)
+	orgs, next, err := page("orgs", c.state.Orgs().Page, req.PageSize, req.PageToken,
+		func(_ domain.OrgID, o *domain.Org) (*tenurev1.Org, bool) {
+			visible := c.actor.Kind == domain.ActorInstance || o.Status == domain.Active && c.state.Sees(c.actor, domain.Place{Org: o}, c.now)
+			if !visible {
+				return nil, false
+			}
+			return orgView(o), true
+		})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.ListOrgsResponse{Orgs: orgs, NextPageToken: next}, nil
+}
+
+// UpdateOrg changes name or metadata.
+func (s *Server) UpdateOrg(ctx context.Context, req *tenurev1.UpdateOrgRequest) (*tenurev1.UpdateOrgResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.UpdateOrg{
+		ID: domain.OrgID(req.OrgId), OrgName: req.Name, Metadata: metadata(req.Metadata, req.ClearMetadata),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.UpdateOrgResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
+}
+
+// SuspendOrg denies everything in an organization.
+func (s *Server) SuspendOrg(ctx context.Context, req *tenurev1.SuspendOrgRequest) (*tenurev1.SuspendOrgResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.SuspendOrg{ID: domain.OrgID(req.OrgId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.SuspendOrgResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
+}
+
+// ResumeOrg ends a suspension.
+func (s *Server) ResumeOrg(ctx context.Context, req *tenurev1.ResumeOrgRequest) (*tenurev1.ResumeOrgResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.ResumeOrg{ID: domain.OrgID(req.OrgId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.ResumeOrgResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
+}
+
+// DeleteOrg ends an organization.
+func (s *Server) DeleteOrg(ctx context.Context, req *tenurev1.DeleteOrgRequest) (*tenurev1.DeleteOrgResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.DeleteOrg{ID: domain.OrgID(req.OrgId), Cascade: req.Cascade})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.DeleteOrgResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
+}
+
+func orgOf(out engine.Outcome, id domain.OrgID) *tenurev1.Org {
+	o, _ := out.State.Org(id)
+	return orgView(o)
+}
+
+func orgView(o *domain.Org) *tenurev1.Org {
+	return &tenurev1.Org{
+		Id: string(o.ID), Name: o.Name, Metadata: o.Metadata, Status: statusView(o.Status), Unclaimed: !o.Claimed,
+		CreatedAt: timestamppb.New(o.CreatedAt), UpdatedAt: timestamppb.New(o.UpdatedAt),
+	}
+}
+
+func statusView(s domain.Status) tenurev1.Status { return tenurev1.Status(s) }
+
+// metadata is the map wanted, nil if it is to stay.
+func metadata(m map[string]string, clear bool) *map[string]string {
+	if clear {
+		return &map[string]string{}
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	return &m
+}
+
+// behind visits a sorted table of ids together with what they name.
+func behind[K ~string, V any](ids domain.Table[K, struct{}], find func(K) (V, bool)) func(after K) iter.Seq2[K, V] {
+	return func(after K) iter.Seq2[K, V] {
+		return func(yield func(K, V) bool) {
+			for id := range ids.Page(after) {
+				if v, ok := find(id); ok && !yield(id, v) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package rpc
+
+import (
+	"context"
+	"iter"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tenurehq/tenure/domain"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+// RegisterUser answers the account of an e-mail, making it if there is none.
+func (s *Server) RegisterUser(ctx context.Context, req *tenurev1.RegisterUserRequest) (*tenurev1.RegisterUserResponse, error) {
+	// Nothing is sealed for those who may not call this.
+	if _, err := s.authorize(ctx, nil, nil); err != nil {
+		return nil, err
+	}
+	email := strings.ToLower(strings.TrimSpace(req.Email))
+	id, chosen := newID(req.UserId, "usr_")
+	c := domain.RegisterUser{ID: domain.UserID(id), Chosen: chosen, EmailDigest: s.Vault.Digest(email)}
+	_, known := s.Engine.State().UserByEmail(c.EmailDigest)
+	_, taken := s.Engine.State().User(c.ID)
+	if !known && !taken {
+		var err error
+		if c.Email, err = s.seal(ctx, id, "email", email); err != nil {
+			return nil, err
+		}
+		if c.FullName, err = s.seal(ctx, id, "name", req.Name); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.execute(ctx, req.Reason, c)
+	if err != nil {
+		return nil, err
+	}
+	u, found := out.State.UserByEmail(c.EmailDigest)
+	if len(out.Events) > 0 {
+		u, found = out.State.User(domain.UserID(out.Events[0].UserId))
+	}
+	if !found {
+		return nil, domain.Errorf(domain.CodeAborted, "CONTENTION", "the account changed at the same time; try again")
+	}
+	if u.ID != c.ID && c.Email != nil {
+		// Somebody else was quicker: the key made for this id holds nothing.
+		if err := s.Vault.Destroy(ctx, id); err != nil {
+			s.Logger.Warn("a personal key without a person could not be removed", "error", err)
+		}
+	}
+	view, err := s.userView(ctx, u)
+	return &tenurev1.RegisterUserResponse{User: view, Token: token(out)}, err
+}
+
+// GetUser answers one user.
+func (s *Server) GetUser(ctx context.Context, req *tenurev1.GetUserRequest) (*tenurev1.GetUserResponse, error) {
+	targets, err := callFrom(ctx).state.UserTarget(domain.UserID(req.UserId))
+	state, err := s.authorize(ctx, targets, err)
+	if err != nil {
+		return nil, err
+	}
+	u, _ := state.User(domain.UserID(req.UserId))
+	view, err := s.userView(ctx, u)
+	return &tenurev1.GetUserResponse{User: view}, err
+}
+
+// ListUsers answers all users, or the one with an e-mail.
+func (s *Server) ListUsers(ctx context.Context, req *tenurev1.ListUsersRequest) (*tenurev1.ListUsersResponse, error) {
+	state, err := s.authorize(ctx, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	all := state.Users().Page
+	if req.Email != "" {
+		all = func(domain.UserID) iter.Seq2[domain.UserID, *domain.User] {
+			return func(yield func(domain.UserID, *domain.User) bool) {
+				if u, ok := state.UserByEmail(s.Vault.Digest(req.Email)); ok {
+					yield(u.ID, u)
+				}
+			}
+		}
+	}
+	users, next, err := page("users", all, req.PageSize, req.PageToken,
+		func(_ domain.UserID, u *domain.User) (*domain.User, bool) { return u, true })
+	if err != nil {
+		return nil, err
+	}
+	res := &tenurev1.ListUsersResponse{NextPageToken: next}
+	for _, u := range users {
+		view, err := s.userView(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		res.Users = append(res.Users, view)
+	}
+	return res, nil
+}
+
+// UpdateUser changes e-mail or name.
+func (s *Server) UpdateUser(ctx context.Context, req *tenurev1.UpdateUserRequest) (*tenurev1.UpdateUserResponse, error) {
+	c := domain.UpdateUser{ID: domain.UserID(req.UserId)}
+	targets, err := c.Targets(callFrom(ctx).state)
+	state, err := s.authorize(ctx, targets, err)
+	if err != nil {
+		return nil, err
+	}
+	u, _ := state.User(c.ID)
+	if u.Status != domain.UserIsErased {
+		if err := s.sealChanges(ctx, u, req, &c); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.execute(ctx, req.Reason, c)
+	if err != nil {
+		return nil, err
+	}
+	u, _ = out.State.User(c.ID)
+	view, err := s.userView(ctx, u)
+	return &tenurev1.UpdateUserResponse{User: view, Token: token(out)}, err
+}
+
+// sealChanges seals what is new.
+func (s *Server) sealChanges(ctx context.Context, u *domain.User, req *tenurev1.UpdateUserRequest, c *domain.UpdateUser) error {
+	_, name, err := s.openUser(ctx, u)
+	if err != nil {
+		return err
+	}
+	if req.Email != nil {
+		email := strings.ToLower(strings.TrimSpace(*req.Email))
+		c.EmailDigest = s.Vault.Digest(email)
+		if c.Email, err = s.seal(ctx, string(u.ID), "email", email); err != nil {
+			return err
+		}
+	}
+	if req.Name != nil && *req.Name != name {
+		c.ClearName = *req.Name == ""
+		c.FullName, err = s.seal(ctx, string(u.ID), "name", *req.Name)
+	}
+	return err
+}
+
+// DeactivateUser denies a person everything.
+func (s *Server) DeactivateUser(ctx context.Context, req *tenurev1.DeactivateUserRequest) (*tenurev1.DeactivateUserResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.DeactivateUser{ID: domain.UserID(req.UserId)})
+	if err != nil {
+		return nil, err
+	}
+	u, _ := out.State.User(domain.UserID(req.UserId))
+	view, err := s.userView(ctx, u)
+	return &tenurev1.DeactivateUserResponse{User: view, Token: token(out)}, err
+}
+
+// ReactivateUser ends a deactivation.
+func (s *Server) ReactivateUser(ctx context.Context, req *tenurev1.ReactivateUserRequest) (*tenurev1.ReactivateUserResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.ReactivateUser{ID: domain.UserID(req.UserId)})
+	if err != nil {
+		return nil, err
+	}
+	u, _ := out.State.User(domain.UserID(req.UserId))
+	view, err := s.userView(ctx, u)
+	return &tenurev1.ReactivateUserResponse{User: view, Token: token(out)}, err
+}
+
+// EraseUser ends an account and destroys the key of its personal data before it answers.
+func (s *Server) EraseUser(ctx context.Context, req *tenurev1.EraseUserRequest) (*tenurev1.EraseUserResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.EraseUser{ID: domain.UserID(req.UserId)})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Vault.Destroy(ctx, req.UserId); err != nil {
+		return nil, domain.Errorf(domain.CodeUnavailable, "SEALING_UNAVAILABLE",
+			"the account is erased, but the key of its personal data could not be destroyed yet; repeat the call").Because(err)
+	}
+	u, _ := out.State.User(domain.UserID(req.UserId))
+	view, err := s.userView(ctx, u)
+	return &tenurev1.EraseUserResponse{User: view, Token: token(out)}, err
+}
+
+func (s *Server) userView(ctx context.Context, u *domain.User) (*tenurev1.User, error) {
+	email, name, err := s.openUser(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.User{
+		Id: string(u.ID), Email: email, Name: name, Status: tenurev1.UserStatus(u.Status),
+		CreatedAt: timestamppb.New(u.CreatedAt), UpdatedAt: timestamppb.New(u.UpdatedAt),
+	}, nil
+}

@@ -1,0 +1,122 @@
+package sealing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// BucketName is the NATS key-value bucket that holds one wrapped key per subject.
+const BucketName = "TENURE_PERSONAL_KEYS"
+
+const (
+	bucketStream  = "KV_" + BucketName
+	subjectPrefix = "$KV." + BucketName + "."
+)
+
+// bucket stores wrapped keys by subject.
+type bucket struct {
+	keys   jetstream.KeyValue
+	stream jetstream.Stream
+}
+
+// streamConfig is a key-value bucket in all that readers of one need. It is made as a stream because a bucket that NATS
+// makes itself denies the deletion of single messages, and that cannot be changed afterwards.
+func streamConfig(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              bucketStream,
+		Description:       "Tenure: wrapped keys of personal data, one per subject. Losing it erases everybody.",
+		Subjects:          []string{subjectPrefix + ">"},
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		MaxMsgsPerSubject: 1,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		Discard:           jetstream.DiscardNew,
+		DenyPurge:         true,
+		// Reads go to the leader: a replica that is behind would hand out a key that was destroyed.
+		AllowDirect: false,
+	}
+}
+
+func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (*bucket, error) {
+	stream, err := js.Stream(ctx, bucketStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = js.CreateStream(ctx, streamConfig(replicas))
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another server was quicker, with other settings
+			stream, err = js.Stream(ctx, bucketStream)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := usable(stream.CachedInfo().Config); err != nil {
+		return nil, err
+	}
+	keys, err := js.KeyValue(ctx, BucketName)
+	if err != nil {
+		return nil, err
+	}
+	return &bucket{keys: keys, stream: stream}, nil
+}
+
+// usable refuses settings of an existing stream under which a key could vanish, or survive its destruction.
+func usable(cfg jetstream.StreamConfig) error {
+	switch {
+	case cfg.DenyDelete:
+		return fmt.Errorf("stream %s denies deletion, so that nobody could be erased", cfg.Name)
+	case cfg.AllowDirect:
+		return fmt.Errorf("stream %s allows direct get, which can answer with destroyed keys", cfg.Name)
+	case cfg.Storage != jetstream.FileStorage:
+		return fmt.Errorf("stream %s is not on disk", cfg.Name)
+	case cfg.MaxMsgsPerSubject != 1:
+		return fmt.Errorf("stream %s keeps %d values per subject, want 1", cfg.Name, cfg.MaxMsgsPerSubject)
+	case cfg.MaxAge > 0, cfg.MaxMsgs > 0, cfg.MaxBytes > 0 && cfg.Discard == jetstream.DiscardOld:
+		return fmt.Errorf("stream %s has a limit that drops keys", cfg.Name)
+	}
+	return nil
+}
+
+// get returns the subject's wrapped key, ErrErased if there is none.
+func (b *bucket) get(ctx context.Context, subject string) ([]byte, error) {
+	entry, err := b.keys.Get(ctx, subject)
+	if errors.Is(err, jetstream.ErrKeyNotFound) { // includes ErrKeyDeleted
+		return nil, ErrErased
+	}
+	if err != nil {
+		return nil, err
+	}
+	return entry.Value(), nil
+}
+
+// create stores the subject's first wrapped key and returns it, or the one that another was quicker to store.
+func (b *bucket) create(ctx context.Context, subject string, wrapped []byte) ([]byte, error) {
+	_, err := b.keys.Create(ctx, subject, wrapped)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return b.get(ctx, subject)
+	}
+	return wrapped, err
+}
+
+// destroy overwrites whatever is stored for the subject until nothing is.
+func (b *bucket) destroy(ctx context.Context, subject string) error {
+	var failed uint64
+	for {
+		msg, err := b.stream.GetLastMsgForSubject(ctx, subjectPrefix+subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.stream.SecureDeleteMsg(ctx, msg.Sequence); err != nil {
+			// Another server may have destroyed this very message: only its presence afterwards is a failure.
+			if msg.Sequence == failed || ctx.Err() != nil {
+				return err
+			}
+			failed = msg.Sequence
+		}
+	}
+}

@@ -1,0 +1,172 @@
+// Package audit turns the events of the log into readable records. There is nothing to write: an event is its own record.
+package audit
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tenurehq/tenure/domain"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+// Reader is who reads, and what of.
+type Reader struct {
+	// Place is the project whose history is read, else the organization.
+	Place domain.Place
+	// Instance tells that the reader is an instance admin, who sees everything.
+	Instance bool
+	// Open reads sealed personal data that was sealed under a field's name; what was erased reads "<erased>".
+	Open func(ctx context.Context, sealed *eventv1.Sealed, field string) (string, error)
+}
+
+// Records are the events of a commit that belong to the reader's place, in order. A project's history follows the project
+// into another organization; what is personal about people of the former one stays behind.
+func (r Reader) Records(ctx context.Context, at domain.Position, c *eventv1.Commit) ([]*tenurev1.AuditRecord, error) {
+	var records []*tenurev1.AuditRecord
+	index := uint32(0)
+	for _, entry := range c.Entries {
+		for _, event := range entry.Events {
+			// Records are counted from 1, whether the reader sees them or not.
+			index++
+			if !r.belongs(event) {
+				continue
+			}
+			record, err := r.record(ctx, entry, event)
+			if err != nil {
+				return nil, err
+			}
+			record.Position, record.Index, record.Time = uint64(at), index, c.Time
+			records = append(records, record)
+		}
+	}
+	return records, nil
+}
+
+func (r Reader) belongs(e *eventv1.Event) bool {
+	if r.Place.Project != nil {
+		return e.ProjectId == string(r.Place.Project.ID)
+	}
+	return slices.Contains(e.OrgIds, string(r.Place.Org.ID))
+}
+
+func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Event) (*tenurev1.AuditRecord, error) {
+	own := r.Instance || slices.Contains(e.OrgIds, string(r.Place.Org.ID))
+	data, err := r.fields(ctx, body(e), "", own)
+	if err != nil {
+		return nil, err
+	}
+	record := &tenurev1.AuditRecord{
+		EventType: EventType(e), Command: entry.Command, CommandId: entry.CommandId, Actor: actor(entry.Actor),
+		OrgIds: e.OrgIds, ProjectId: e.ProjectId, UserId: e.UserId, KeyId: e.KeyId, Reason: entry.Reason, Data: data,
+		RequestId: entry.Request.GetRequestId(), TraceId: entry.Request.GetTraceId(),
+	}
+	// Where instance admins work from is not the tenants' business.
+	if !own || entry.Actor.GetKind() == eventv1.Actor_KIND_INSTANCE && !r.Instance {
+		return record, nil
+	}
+	if record.Ip, err = r.Open(ctx, entry.Request.GetIp(), "ip"); err != nil {
+		return nil, err
+	}
+	record.UserAgent, err = r.Open(ctx, entry.Request.GetUserAgent(), "user_agent")
+	return record, err
+}
+
+// EventType is the name of an event, such as "ProjectTransferred".
+func EventType(e *eventv1.Event) string { return string(body(e).Descriptor().Name()) }
+
+var bodyOneof = (&eventv1.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("body")
+
+func body(e *eventv1.Event) protoreflect.Message {
+	m := e.ProtoReflect()
+	return m.Get(m.WhichOneof(bodyOneof)).Message()
+}
+
+var kinds = map[eventv1.Actor_Kind]string{
+	eventv1.Actor_KIND_SYSTEM: "system", eventv1.Actor_KIND_INSTANCE: "instance", eventv1.Actor_KIND_USER: "user",
+	eventv1.Actor_KIND_ORG: "organization", eventv1.Actor_KIND_PROJECT: "project",
+}
+
+func actor(a *eventv1.Actor) *tenurev1.AuditActor {
+	return &tenurev1.AuditActor{Kind: kinds[a.GetKind()], Id: a.GetId(), KeyId: a.GetKeyId(), Method: a.GetMethod(), Role: a.GetRole()}
+}
+
+// fields writes a body as names and values: sealed values opened, or left out if they are not the reader's own; what
+// verifies secrets and digests left out always. sealedAs is the name under which values inside were sealed, "" to use the
+// field's own.
+func (r Reader) fields(ctx context.Context, m protoreflect.Message, sealedAs string, own bool) (*structpb.Struct, error) {
+	out := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+	for i := range m.Descriptor().Fields().Len() {
+		f := m.Descriptor().Fields().Get(i)
+		if !m.Has(f) || f.Kind() == protoreflect.BytesKind {
+			continue
+		}
+		field := sealedAs
+		if field == "" {
+			field = string(f.Name())
+		}
+		v, err := r.value(ctx, f, m.Get(f), field, own)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			out.Fields[string(f.Name())] = v
+		}
+	}
+	return out, nil
+}
+
+func (r Reader) value(ctx context.Context, f protoreflect.FieldDescriptor, v protoreflect.Value, field string, own bool) (*structpb.Value, error) {
+	switch {
+	case f.IsMap():
+		entries := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+			entries.Fields[k.String()] = structpb.NewStringValue(v.String())
+			return true
+		})
+		return structpb.NewStructValue(entries), nil
+	case f.IsList():
+		list := &structpb.ListValue{}
+		for i := range v.List().Len() {
+			item, err := r.single(ctx, f, v.List().Get(i), field, own)
+			if err != nil {
+				return nil, err
+			}
+			list.Values = append(list.Values, item)
+		}
+		return structpb.NewListValue(list), nil
+	}
+	return r.single(ctx, f, v, field, own)
+}
+
+func (r Reader) single(ctx context.Context, f protoreflect.FieldDescriptor, v protoreflect.Value, field string, own bool) (*structpb.Value, error) {
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return structpb.NewStringValue(v.String()), nil
+	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+		return structpb.NewNumberValue(float64(v.Uint())), nil
+	case protoreflect.BoolKind:
+		return structpb.NewBoolValue(v.Bool()), nil
+	}
+	switch m := v.Message().Interface().(type) {
+	case *timestamppb.Timestamp:
+		return structpb.NewStringValue(m.AsTime().Format("2006-01-02T15:04:05.000Z07:00")), nil
+	case *eventv1.Verifier:
+		return nil, nil
+	case *eventv1.Sealed:
+		if !own {
+			return nil, nil
+		}
+		text, err := r.Open(ctx, m, field)
+		return structpb.NewStringValue(text), err
+	case *eventv1.SealedChange:
+		s, err := r.fields(ctx, v.Message(), field, own)
+		return structpb.NewStructValue(s), err
+	}
+	s, err := r.fields(ctx, v.Message(), "", own)
+	return structpb.NewStructValue(s), err
+}
