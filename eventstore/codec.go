@@ -33,7 +33,7 @@ var (
 // HashOf is the hash by which the next commit names the message stored as data, whether that message is void or not.
 func HashOf(data []byte) domain.Hash { return sha256.Sum256(data) }
 
-// Encode turns c into the bytes to store. The same commit gives the same bytes within one build.
+// Encode turns c into the bytes to store, and sets its field `end`. The same commit gives the same bytes within one build.
 //
 // It refuses what Decode would not accept whatever the position: a commit id that is not a ULID, a parent hash that does
 // not fit the parent, a format this build does not write, an event without a body. Such a commit would stop every reader.
@@ -41,6 +41,7 @@ func Encode(c *eventv1.Commit) ([]byte, error) {
 	if _, err := ulid.ParseStrict(c.GetCommitId()); err != nil {
 		return nil, fmt.Errorf("encode commit: commit id %q: %w", c.GetCommitId(), err)
 	}
+	c.End = endOf(c)
 	want := sha256.Size
 	if c.GetParent() == 0 {
 		want = 0
@@ -93,6 +94,9 @@ func Decode(data []byte, at domain.Position, parent domain.Hash) (*eventv1.Commi
 	if at == 0 || c.GetParent() != uint64(at-1) {
 		return nil, fmt.Errorf("%w: position %d holds a commit for the place behind %d", ErrVoid, at, c.GetParent())
 	}
+	if c.GetEnd() != endOf(c) {
+		return nil, fmt.Errorf("%w: position %d holds a commit cut short", ErrVoid, at)
+	}
 	if !namesParent(c, parent) {
 		return nil, fmt.Errorf("%w: the commit at position %d names parent hash %x, the message before it has %s",
 			ErrChainBroken, at, c.GetParentHash(), parent)
@@ -102,6 +106,9 @@ func Decode(data []byte, at domain.Position, parent domain.Hash) (*eventv1.Commi
 	}
 	return c, nil
 }
+
+// endOf is what a commit's field `end` must hold.
+func endOf(c *eventv1.Commit) uint32 { return uint32(len(c.GetEntries())) + 1 }
 
 // namesParent tells whether c names parent; the first commit names nothing.
 func namesParent(c *eventv1.Commit, parent domain.Hash) bool {

@@ -47,6 +47,7 @@ func sample(parent domain.Position, hash domain.Hash) *eventv1.Commit {
 	if hash != (domain.Hash{}) {
 		c.ParentHash = hash[:]
 	}
+	c.End = endOf(c)
 	return c
 }
 
@@ -207,18 +208,14 @@ func TestDecodeVoidAndBroken(t *testing.T) {
 	}
 }
 
+// Fails without the check of `end`: cut in front of its entry a commit then passes for a barrier. Tried.
 func TestDecodeTruncated(t *testing.T) {
 	t.Parallel()
 	parent := HashOf([]byte("parent"))
 	data := mustEncode(t, sample(8, parent))
 	for n := range data {
-		_, err := Decode(data[:n], 9, parent)
-		if n < 30 && !errors.Is(err, ErrVoid) { // shorter than a commit id and what names it
-			t.Errorf("first %d bytes: %v, want ErrVoid", n, err)
-		}
-		// Cut exactly in front of its only entry, a commit reads like a barrier. Only whoever may append can do that.
-		if err == nil && n < len(data)-proto.Size(sample(8, parent).Entries[0])-3 {
-			t.Errorf("first %d of %d bytes pass for a commit", n, len(data))
+		if _, err := Decode(data[:n], 9, parent); !errors.Is(err, ErrVoid) {
+			t.Errorf("first %d of %d bytes: %v, want ErrVoid", n, len(data), err)
 		}
 	}
 }

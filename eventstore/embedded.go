@@ -91,6 +91,7 @@ func (e *Embedded) start(cfg EmbeddedConfig) error {
 		nats.Name("tenure"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50*time.Millisecond),
+		nats.ReconnectBufSize(-1),
 		nats.DrainTimeout(drainTimeout),
 		nats.ClosedHandler(func(*nats.Conn) { close(e.drain) }),
 		nats.ErrorHandler(logAsync(log.log)),

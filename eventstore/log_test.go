@@ -40,6 +40,50 @@ func add(t testing.TB, l *Log, n int) {
 	}
 }
 
+// soon ends long before a test that hangs would, and long after one that works.
+func soon(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var errDone = errors.New("the test has seen enough")
+
+// dense fails the test unless messages come from position from on, each once, holding their position as text.
+func dense(t testing.TB, from domain.Position) func(Message) error {
+	next := from
+	return func(m Message) error {
+		if m.Position != next || string(m.Data) != fmt.Sprint(next) || m.Time.IsZero() {
+			return fmt.Errorf("position %d with %q at %s, want %d", m.Position, m.Data, m.Time, next)
+		}
+		next++
+		return nil
+	}
+}
+
+// publish puts n messages into the log quickly and without a guard, as nobody but a test may.
+func publish(t testing.TB, l *Log, first, n int) {
+	t.Helper()
+	for end := first + n; first < end; {
+		var acks []jetstream.PubAckFuture
+		for ; first < end && len(acks) < 1000; first++ {
+			ack, err := l.js.PublishAsync(Subject, fmt.Append(nil, first))
+			if err != nil {
+				t.Fatal(err)
+			}
+			acks = append(acks, ack)
+		}
+		for _, ack := range acks {
+			select {
+			case <-ack.Ok():
+			case err := <-ack.Err():
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestOpenByManyServersAtOnce(t *testing.T) {
 	t.Parallel()
 	conn := natstest.Single(t)

@@ -30,6 +30,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand())
+	cmd.AddCommand(serveCommand(), demoCommand())
 	return cmd
 }

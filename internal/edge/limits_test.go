@@ -140,7 +140,7 @@ func TestOnlySlowBodiesAreCutOff(t *testing.T) {
 	}
 }
 
-// Seen to fail without SetReadDeadline.
+// Seen to hang without SetReadDeadline.
 func TestSlowBodyOfHTTP2IsCutOff(t *testing.T) {
 	t.Parallel()
 	cut := make(chan error, 1)

@@ -27,23 +27,40 @@ func (e *Engine) apply(m eventstore.Message) error {
 	if m.Position != s.Position+1 {
 		return fmt.Errorf("position %d behind %d: %w", m.Position, s.Position, errGap)
 	}
+	next, entries, err := fold(s, m)
+	if err != nil {
+		return err
+	}
+	if next.Voids > s.Voids {
+		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position, "bytes", len(m.Data))
+	}
+	e.publish(next)
+	e.announce(entries)
+	return nil
+}
+
+// fold is the state behind the next message.
+func fold(s *domain.State, m eventstore.Message) (*domain.State, []*eventv1.Entry, error) {
 	hash := eventstore.HashOf(m.Data)
 	commit, err := eventstore.Decode(m.Data, m.Position, s.Hash)
 	if errors.Is(err, eventstore.ErrVoid) {
-		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position, "bytes", len(m.Data))
-		e.publish(s.Void(m.Position, hash))
-		return nil
+		return s.Void(m.Position, hash), nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	next, err := domain.Evolve(s, commit, m.Position, hash)
-	if err != nil {
+	return next, commit.Entries, err
+}
+
+// Replay folds a log from zero up to a position into a fresh state, beside whatever runs.
+func Replay(ctx context.Context, log Log, to domain.Position) (*domain.State, error) {
+	s := &domain.State{}
+	err := log.Replay(ctx, 1, to, func(m eventstore.Message) (err error) {
+		s, _, err = fold(s, m)
 		return err
-	}
-	e.publish(next)
-	e.announce(commit.Entries)
-	return nil
+	})
+	return s, err
 }
 
 // applyOwn moves to the state that an own commit was decided to leave, unless a reader was quicker.

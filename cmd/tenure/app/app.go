@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ type App struct {
 	// NewAdminKey is the admin's key if one was made at this start: show it, it is stored nowhere.
 	NewAdminKey string
 	Engine      *engine.Engine
+	Log         *eventstore.Log
 
 	cfg      Config
 	broker   broker
@@ -110,7 +112,7 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.closers = append(a.closers, a.broker.close)
-	log, err := eventstore.Open(ctx, eventstore.Config{Conn: a.broker.conn(), Replicas: cfg.Replicas})
+	a.Log, err = eventstore.Open(ctx, eventstore.Config{Conn: a.broker.conn(), Replicas: cfg.Replicas})
 	if err != nil {
 		return nil, err
 	}
@@ -131,15 +133,12 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.eraser = newEraser(a.vault, cfg.Logger)
 	a.closers = append(a.closers, a.eraser.close)
-	capacity := cfg.IdempotencyCapacity
-	if capacity == 0 {
-		capacity = domain.DefaultIdempotencyCapacity
-	}
 	host, _ := os.Hostname()
 	a.Engine, err = engine.Start(ctx, engine.Config{
-		Log: log, Sole: cfg.NATSURL == "", Node: host, Clock: cfg.Clock, Logger: cfg.Logger, Erased: a.eraser.erase,
+		Log: a.Log, Sole: cfg.NATSURL == "", Node: host, Clock: cfg.Clock, Logger: cfg.Logger, Erased: a.eraser.erase,
 		Genesis: domain.CreateInstance{
-			LogID: ulid.Make().String(), Pepper: peppers[0].ID(), SealingKey: master.ID(), IdempotencyCapacity: capacity,
+			LogID: ulid.Make().String(), Pepper: peppers[0].ID(), SealingKey: master.ID(),
+			IdempotencyCapacity: cmp.Or(cfg.IdempotencyCapacity, domain.DefaultIdempotencyCapacity),
 		},
 	})
 	if err != nil {
@@ -169,7 +168,8 @@ func (cfg Config) ring() (*keyring.Ring, []keyring.Pepper, error) {
 		return nil, nil, err
 	}
 	ring, err := keyring.New(keyring.Config{
-		Style: keyring.Style(cfg.KeyStyle), Brand: cfg.KeyBrand, Scheme: cfg.KeyScheme, Salt: cfg.Salt, Peppers: peppers,
+		Style: keyring.Style(cmp.Or(cfg.KeyStyle, string(keyring.StyleTenure))), Brand: cmp.Or(cfg.KeyBrand, "tn"),
+		Scheme: cmp.Or(cfg.KeyScheme, keyring.SchemeHMAC), Salt: cfg.Salt, Peppers: peppers,
 	})
 	return ring, peppers, err
 }

@@ -102,7 +102,10 @@ type Commit struct {
 	// Format of the events inside; a reader stops at a format it does not know.
 	Format uint32 `protobuf:"varint,6,opt,name=format,proto3" json:"format,omitempty"`
 	// In order. None in a barrier, which only proves that its sender was current.
-	Entries       []*Entry `protobuf:"bytes,7,rep,name=entries,proto3" json:"entries,omitempty"`
+	Entries []*Entry `protobuf:"bytes,7,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Number of entries plus one. It stands behind them in the stored bytes, so that a commit that was cut short between two
+	// entries is not taken for a shorter one.
+	End           uint32 `protobuf:"varint,8,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -184,6 +187,13 @@ func (x *Commit) GetEntries() []*Entry {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *Commit) GetEnd() uint32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
 }
 
 // Entry is the outcome of one command: all of its events or none.
@@ -495,7 +505,7 @@ var File_tenure_event_v1_commit_proto protoreflect.FileDescriptor
 
 const file_tenure_event_v1_commit_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctenure/event/v1/commit.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btenure/event/v1/event.proto\"\xec\x01\n" +
+	"\x1ctenure/event/v1/commit.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btenure/event/v1/event.proto\"\xfe\x01\n" +
 	"\x06Commit\x12\x1b\n" +
 	"\tcommit_id\x18\x01 \x01(\tR\bcommitId\x12\x16\n" +
 	"\x06parent\x18\x02 \x01(\x04R\x06parent\x12\x1f\n" +
@@ -504,7 +514,8 @@ const file_tenure_event_v1_commit_proto_rawDesc = "" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04node\x18\x05 \x01(\tR\x04node\x12\x16\n" +
 	"\x06format\x18\x06 \x01(\rR\x06format\x120\n" +
-	"\aentries\x18\a \x03(\v2\x16.tenure.event.v1.EntryR\aentries\"\xae\x02\n" +
+	"\aentries\x18\a \x03(\v2\x16.tenure.event.v1.EntryR\aentries\x12\x10\n" +
+	"\x03end\x18\b \x01(\rR\x03end\"\xae\x02\n" +
 	"\x05Entry\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x18\n" +

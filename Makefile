@@ -1,0 +1,26 @@
+# What a developer runs. `make test` is what a change must pass; `make check` is everything .ci/run asks for.
+.PHONY: test demo gen check image
+
+test:
+	go test -race ./...
+
+demo:
+	go run ./cmd/tenure demo
+
+# Generated code is committed; buf comes from npm (@bufbuild/buf), the plugins are tools of go.mod.
+gen:
+	buf generate
+
+# Everything but the tests: what is generated is current, formatted, vetted, linted, and breaks no client.
+check:
+	buf lint
+	buf breaking proto --against proto/image.binpb
+	./.ci/generated
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
+	go mod tidy -diff
+	go vet ./...
+	go tool staticcheck $$(go list ./... | grep -v /proto/gen/)
+
+# The image that changes of the API and of stored events are compared with: renewed with a release, never to pass a check.
+image:
+	buf build proto -o proto/image.binpb
