@@ -28,8 +28,6 @@ type decision struct {
 type pending struct {
 	w *waiting
 	a answered
-	// written tells that the outcome is in the commit.
-	written bool
 }
 
 // answer gives every answer; s is the state they hold for.
