@@ -68,7 +68,8 @@ type Engine struct {
 	hashes   hashes
 	moved    broadcast
 
-	queue chan *waiting
+	queue  chan *waiting
+	closed chan struct{} // when nobody takes from the queue any more
 
 	freshAt atomic.Int64 // when the state was last known to be current, by the monotonic clock since begin
 	skew    atomic.Int64 // broker's clock minus ours
@@ -108,7 +109,7 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.Logger = slog.Default()
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Log, queue: make(chan *waiting, queueLength), begin: time.Now(), failed: make(chan struct{}),
+		cfg: cfg, log: cfg.Log, queue: make(chan *waiting, queueLength), begin: time.Now(), failed: make(chan struct{}), closed: make(chan struct{}),
 	}
 	e.state.Store(&domain.State{})
 	e.moved.init()

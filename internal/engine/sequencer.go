@@ -16,6 +16,8 @@ const (
 	queueLength = 4096
 	// groupMax is how many commands are decided into one commit at most.
 	groupMax = 1024
+	// commandTimeout is how long a caller waits at most; while the log is away it is better told so than kept.
+	commandTimeout = 15 * time.Second
 	// raceMax is how often a group is decided again after losing a race before its callers are told.
 	raceMax = 100
 	// settleWait is how long the next position is waited for before the same bytes are sent again.
@@ -80,6 +82,8 @@ func (e *Engine) enqueue(ctx context.Context, req Request) (answered, error) {
 	if err := e.usable(); err != nil {
 		return answered{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
 	w := &waiting{ctx: ctx, req: req, answer: make(chan answered, 1)}
 	select {
 	case e.queue <- w:
@@ -93,6 +97,17 @@ func (e *Engine) enqueue(ctx context.Context, req Request) (answered, error) {
 		return a, a.err
 	case <-ctx.Done():
 		return answered{}, outcomeUnknown().Because(ctx.Err())
+	case <-e.closed:
+		// Nobody takes from the queue any more; what was taken has its answer.
+		select {
+		case a := <-w.answer:
+			return a, a.err
+		default:
+			if err := e.usable(); err != nil {
+				return answered{}, err
+			}
+			return answered{}, outcomeNone()
+		}
 	}
 }
 
@@ -114,15 +129,13 @@ func (e *Engine) recall(ctx context.Context, r domain.Remembered) (Outcome, erro
 
 // sequence takes waiting commands in groups, forever.
 func (e *Engine) sequence(ctx context.Context) {
+	defer close(e.closed)
 	for {
 		var group []*waiting
 		select {
 		case <-ctx.Done():
-			e.refuseAll(outcomeNone())
 			return
 		case <-e.failed:
-			e.refuseAll(e.usable())
-			<-ctx.Done()
 			return
 		case w := <-e.queue:
 			group = append(group, w)
@@ -142,17 +155,6 @@ func (e *Engine) sequence(ctx context.Context) {
 
 func outcomeNone() error {
 	return domain.Errorf(domain.CodeUnavailable, Stopped, "the server is stopping and did not take the command; nothing happened, try another server")
-}
-
-func (e *Engine) refuseAll(err error) {
-	for {
-		select {
-		case w := <-e.queue:
-			w.answer <- answered{err: err}
-		default:
-			return
-		}
-	}
 }
 
 func refuse(group []*waiting, err error) {
