@@ -59,6 +59,9 @@ func (s *Server) check(ctx context.Context, req *tenurev1.CheckRequest) (*tenure
 		return nil, domain.Invalidf("permission", domain.UnknownPermission, "%q is not a permission at the level of what is named", clip(req.Permission, 100))
 	}
 	verdict := c.state.Check(subject, p, targets[0].Place, c.now)
+	if c.actor.Kind != domain.ActorInstance {
+		verdict.Reason = c.masked(subject, targets[0].Place, verdict.Reason)
+	}
 	return &tenurev1.CheckResponse{Allowed: verdict.Allowed, Reason: string(verdict.Reason), Role: string(verdict.Role)}, nil
 }
 
@@ -82,4 +85,23 @@ func (c *call) subject(req *tenurev1.CheckRequest) (subject domain.Actor, unknow
 		return domain.Actor{Kind: domain.ActorUser, User: domain.UserID(req.UserId)}, false
 	}
 	return c.actor, false
+}
+
+// masked is the reason without what it would tell about strangers: users and keys of other tenants read like those that do
+// not exist.
+func (c *call) masked(subject domain.Actor, at domain.Place, reason domain.Reason) domain.Reason {
+	if subject == c.actor {
+		return reason
+	}
+	if k, ok := c.state.Key(subject.Key); ok {
+		target, err := c.state.PrincipalTarget(k.Project, k.Org, k.User)
+		if err != nil || target[0].Place.Org == nil || !c.state.Sees(c.actor, target[0].Place, c.now) {
+			return domain.KeyUnknown
+		}
+		return reason
+	}
+	if !at.Org.Members.Has(subject.User) {
+		return domain.NotAMember
+	}
+	return reason
 }

@@ -109,7 +109,7 @@ func (s *Server) open(ctx context.Context, v domain.Sealed, field string) (strin
 
 func (s *Server) openSealed(ctx context.Context, v *eventv1.Sealed, field string) (string, error) {
 	text, err := s.Vault.Open(ctx, v, field)
-	if errors.Is(err, sealing.ErrErased) {
+	if errors.Is(err, sealing.ErrErased) || err != nil && s.Engine.State().Erased().Has(domain.UserID(v.GetSubject())) {
 		return erased, nil
 	}
 	if err != nil {

@@ -36,7 +36,11 @@ func (s *Server) GetOrg(ctx context.Context, req *tenurev1.GetOrgRequest) (*tenu
 // ListOrgs answers the organizations the caller can see.
 func (s *Server) ListOrgs(ctx context.Context, req *tenurev1.ListOrgsRequest) (*tenurev1.ListOrgsResponse, error) {
 	c := callFrom(ctx)
-	orgs, next, err := page("orgs", c.state.Orgs().Page, req.PageSize, req.PageToken,
+	all := c.state.Orgs().Page
+	if u, ok := c.state.User(c.actor.User); ok {
+		all = behind(u.Orgs, c.state.Org)
+	}
+	orgs, next, err := page("orgs", all, req.PageSize, req.PageToken,
 		func(_ domain.OrgID, o *domain.Org) (*tenurev1.Org, bool) {
 			visible := c.actor.Kind == domain.ActorInstance || o.Status == domain.Active && c.state.Sees(c.actor, domain.Place{Org: o}, c.now)
 			if !visible {
