@@ -31,10 +31,7 @@ type Verdict struct {
 // Check tells whether the actor holds a permission at a place at a time. The permission's level must be the place's.
 func (s *State) Check(a Actor, p Permission, at Place, now time.Time) Verdict {
 	h := s.held(a, at, now)
-	if a.Kind == ActorInstance && h.deny == "" {
-		return Verdict{Allowed: h.set.Has(p), Reason: ByInstanceAdmin}
-	}
-	if deny := s.stateOf(a, at); deny != "" {
+	if deny := s.stateOf(a, at); deny != "" && a.Kind != ActorInstance {
 		return Verdict{Reason: deny, Role: h.role}
 	}
 	if h.deny != "" {
@@ -109,7 +106,7 @@ func (s *State) held(a Actor, at Place, now time.Time) holding {
 	h := holding{by: ByKeyPermission, lacks: KeyLacks}
 	switch a.Kind {
 	case ActorInstance:
-		h.set = all
+		h.set, h.by = all, ByInstanceAdmin
 	case ActorUser:
 		h = s.heldByUser(a.User, at, now)
 	case ActorOrg:
@@ -118,10 +115,12 @@ func (s *State) held(a Actor, at Place, now time.Time) holding {
 		}
 		h.set = all
 	case ActorProject:
-		if at.Project == nil || a.Project != at.Project.ID {
+		switch {
+		case !s.Sees(a, at, now):
 			return holding{deny: KeyOfOtherTenant}
+		case at.Project != nil:
+			h.set = allProject
 		}
-		h.set = allProject
 	default:
 		return holding{deny: PermissionDenied}
 	}

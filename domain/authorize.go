@@ -71,6 +71,7 @@ func (s *State) Authorize(a Actor, rule Rule, targets []Target, now time.Time) e
 		if a.Kind != ActorInstance {
 			return s.adminOnly(a, targets, now)
 		}
+		return s.fullKey(a)
 	case Permitted, Visible:
 		for _, t := range targets {
 			if err := s.authorizeTarget(a, rule, t, now); err != nil {
@@ -110,6 +111,18 @@ func (s *State) adminOnly(a Actor, targets []Target, now time.Time) error {
 	return Errorf(CodeDenied, PermissionDenied, "this call is for instance admins")
 }
 
+// fullKey refuses a key that does not hold every permission, for what no single permission stands for: acting as an
+// instance admin, making an organization one's own, changing one's account.
+func (s *State) fullKey(a Actor) error {
+	if a.Key == "" {
+		return nil
+	}
+	if k, ok := s.keys.Get(a.Key); !ok || !all.Within(k.Permissions) {
+		return Errorf(CodeDenied, KeyCeiling, "this needs a key with all permissions; call with another one")
+	}
+	return nil
+}
+
 func (s *State) seesTarget(a Actor, t Target, now time.Time) bool {
 	switch {
 	case a.Kind == ActorInstance:
@@ -126,14 +139,14 @@ func (s *State) authorizeTarget(a Actor, rule Rule, t Target, now time.Time) err
 	if t.Absent {
 		return t.Missing
 	}
-	if a.Kind == ActorInstance {
+	if a.Kind == ActorInstance && s.fullKey(a) == nil {
 		return nil
 	}
 	allowed := s.meets(a, rule, t, now)
 	if !allowed && !s.seesTarget(a, t, now) {
 		return t.Missing
 	}
-	if t.Place.Org != nil && !t.EvenInactive {
+	if t.Place.Org != nil && !t.EvenInactive && a.Kind != ActorInstance {
 		if reason := s.stateOf(a, t.Place); reason != "" && !(reason == ProjectDeleted && t.EvenDeleted) {
 			return inState(reason)
 		}

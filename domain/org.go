@@ -64,6 +64,10 @@ func (c CreateOrg) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, er
 	if s.orgs.Has(c.ID) {
 		return nil, idTaken(string(c.ID))
 	}
+	// Whoever becomes the owner holds everything there, so nothing less may ask for it.
+	if err := s.fullKey(by); err != nil {
+		return nil, err
+	}
 	owner := c.Owner
 	if by.Kind == ActorUser {
 		if owner == "" {

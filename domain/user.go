@@ -73,9 +73,12 @@ func (c RegisterUser) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, 
 	}), nil
 }
 
-func (c UpdateUser) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {
+func (c UpdateUser) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
 	u, err := s.unerased(c.ID)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.fullKey(by); err != nil {
 		return nil, err
 	}
 	body := &eventv1.UserUpdated{}
