@@ -964,9 +964,10 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"updated_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x03\n" +
-	"\x10CreateOrgRequest\x12A\n" +
-	"\x04name\x18\x01 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$R\x04name\x12^\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbf\x04\n" +
+	"\x10CreateOrgRequest\x12\xee\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')R\x04name\x12^\n" +
 	"\bmetadata\x18\x02 \x03(\v2).tenure.v1.CreateOrgRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x102\"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\xe8\aR\bmetadata\x12C\n" +
 	"\rowner_user_id\x18\x03 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vownerUserId\x126\n" +
 	"\x06org_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12 \n" +
@@ -988,10 +989,11 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"^\n" +
 	"\x10ListOrgsResponse\x12\"\n" +
 	"\x04orgs\x18\x01 \x03(\v2\x0e.tenure.v1.OrgR\x04orgs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xfe\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x04\n" +
 	"\x10UpdateOrgRequest\x123\n" +
-	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12F\n" +
-	"\x04name\x18\x02 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$H\x00R\x04name\x88\x01\x01\x12^\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12\xf3\x01\n" +
+	"\x04name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\x04name\x88\x01\x01\x12^\n" +
 	"\bmetadata\x18\x03 \x03(\v2).tenure.v1.UpdateOrgRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x102\"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\xe8\aR\bmetadata\x12%\n" +
 	"\x0eclear_metadata\x18\x04 \x01(\bR\rclearMetadata\x12 \n" +
 	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x1a;\n" +

@@ -1208,10 +1208,11 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"updated_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbf\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x06\n" +
 	"\x14CreateProjectRequest\x123\n" +
-	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12A\n" +
-	"\x04name\x18\x02 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$R\x04name\x12b\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12\xee\x01\n" +
+	"\x04name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')R\x04name\x12b\n" +
 	"\bmetadata\x18\x03 \x03(\v2-.tenure.v1.CreateProjectRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x102\"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\xe8\aR\bmetadata\x12\x8f\x01\n" +
 	"\x0eretention_days\x18\x04 \x01(\rBh\xbaHe\xba\x01b\n" +
 	"\x0eretention_days\x12\"must be 0 (for ever) or at least 3\x1a,this == 0u || (this >= 3u && this <= 36500u)R\rretentionDays\x12\x99\x01\n" +
@@ -1240,11 +1241,12 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\x0finclude_deleted\x18\x04 \x01(\bR\x0eincludeDeleted\"n\n" +
 	"\x14ListProjectsResponse\x12.\n" +
 	"\bprojects\x18\x01 \x03(\v2\x12.tenure.v1.ProjectR\bprojects\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd4\x05\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x82\a\n" +
 	"\x14UpdateProjectRequest\x12;\n" +
 	"\n" +
-	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12F\n" +
-	"\x04name\x18\x02 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$H\x00R\x04name\x88\x01\x01\x12b\n" +
+	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12\xf3\x01\n" +
+	"\x04name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\x04name\x88\x01\x01\x12b\n" +
 	"\bmetadata\x18\x03 \x03(\v2-.tenure.v1.UpdateProjectRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x102\"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\xe8\aR\bmetadata\x12%\n" +
 	"\x0eclear_metadata\x18\x04 \x01(\bR\rclearMetadata\x12\x94\x01\n" +
 	"\x0eretention_days\x18\x05 \x01(\rBh\xbaHe\xba\x01b\n" +
@@ -1266,32 +1268,35 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"[\n" +
 	"\x15DeleteProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xd2\x01\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\x80\x03\n" +
 	"\x15RestoreProjectRequest\x12;\n" +
 	"\n" +
-	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12M\n" +
-	"\bnew_name\x18\x02 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$H\x00R\anewName\x88\x01\x01\x12 \n" +
+	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12\xfa\x01\n" +
+	"\bnew_name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reasonB\v\n" +
 	"\t_new_name\"\\\n" +
 	"\x16RestoreProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xbc\x02\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xea\x03\n" +
 	"\x16TransferProjectRequest\x12;\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12@\n" +
-	"\rtarget_org_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vtargetOrgId\x12M\n" +
-	"\bnew_name\x18\x03 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$H\x00R\anewName\x88\x01\x01\x12%\n" +
+	"\rtarget_org_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vtargetOrgId\x12\xfa\x01\n" +
+	"\bnew_name\x18\x03 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12%\n" +
 	"\x0ekeep_overrides\x18\x04 \x01(\bR\rkeepOverrides\x12 \n" +
 	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reasonB\v\n" +
 	"\t_new_name\"]\n" +
 	"\x17TransferProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\x9a\x02\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xc8\x03\n" +
 	"\x16PreviewTransferRequest\x12;\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12@\n" +
-	"\rtarget_org_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vtargetOrgId\x12M\n" +
-	"\bnew_name\x18\x03 \x01(\tB-\xbaH*r(\x10\x03\x18<2\"^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$H\x00R\anewName\x88\x01\x01\x12%\n" +
+	"\rtarget_org_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vtargetOrgId\x12\xfa\x01\n" +
+	"\bnew_name\x18\x03 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12%\n" +
 	"\x0ekeep_overrides\x18\x04 \x01(\bR\rkeepOverridesB\v\n" +
 	"\t_new_name\"\xcf\x01\n" +
 	"\x17PreviewTransferResponse\x12\x1c\n" +

@@ -927,11 +927,12 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xbd\x01\n" +
+	"updated_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xbb\x02\n" +
 	"\x13RegisterUserRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12(\n" +
-	"\x04name\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x18d2\v^[^<>\\pC]*$R\x04name\x128\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12\xa5\x01\n" +
+	"\x04name\x18\x02 \x01(\tB\x90\x01\xbaH\x8c\x01\xba\x01\x88\x01\n" +
+	"\x04text\x12Lmust be at most 100 characters without markup (< or >) or control characters\x1a2this.size() <= 100 && this.matches(r'^[^<>\\pC]*$')R\x04name\x128\n" +
 	"\auser_id\x18\x03 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"Q\n" +
 	"\x14RegisterUserResponse\x12#\n" +
@@ -950,12 +951,13 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\xd8\x01\x01r\x05\x18\xfe\x01`\x01R\x05email\"b\n" +
 	"\x11ListUsersResponse\x12%\n" +
 	"\x05users\x18\x01 \x03(\v2\x0f.tenure.v1.UserR\x05users\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd3\x02\n" +
 	"\x11UpdateUserRequest\x125\n" +
 	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12%\n" +
 	"\x05email\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x18\xfe\x01`\x01H\x00R\x05email\x88\x01\x01\x12-\n" +
-	"\x04name\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x18d2\v^[^<>\\pC]*$H\x01R\x04name\x88\x01\x01\x12 \n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01H\x00R\x05email\x88\x01\x01\x12\xaa\x01\n" +
+	"\x04name\x18\x03 \x01(\tB\x90\x01\xbaH\x8c\x01\xba\x01\x88\x01\n" +
+	"\x04text\x12Lmust be at most 100 characters without markup (< or >) or control characters\x1a2this.size() <= 100 && this.matches(r'^[^<>\\pC]*$')H\x01R\x04name\x88\x01\x01\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reasonB\b\n" +
 	"\x06_emailB\a\n" +
 	"\x05_name\"O\n" +
