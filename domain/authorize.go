@@ -163,8 +163,12 @@ func (s *State) meets(a Actor, rule Rule, t Target, now time.Time) bool {
 		// A user: the person. The instance: nobody but instance admins.
 		return t.User != "" && a.Kind == ActorUser && a.User == t.User
 	}
-	if rule.Requirement == Visible || rule.Self && t.Self {
+	if rule.Requirement == Visible {
 		return s.Sees(a, t.Place, now)
+	}
+	// Being asked about oneself frees from the permission; who holds it anyway loses nothing by it.
+	if rule.Self && t.Self && s.Sees(a, t.Place, now) {
+		return true
 	}
 	if t.Place.Project == nil {
 		return s.held(a, t.Place, now).set.Has(rule.Org)

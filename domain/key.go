@@ -99,7 +99,7 @@ func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err != nil {
 		return nil, err
 	}
-	if s.keys.Has(c.Minted.ID) || s.publicKeys.Has(c.Public) || s.verifiers.Has(string(c.Verifier.GetHash())) {
+	if s.taken(c.Minted) {
 		return nil, idTaken(string(c.Minted.ID))
 	}
 	if expired(c.ExpiresAt, now) {
@@ -205,7 +205,7 @@ func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if !k.Permissions.Within(s.keyCeiling(by, at, now)) {
 		return nil, Errorf(CodeDenied, KeyCeiling, "the key holds more than you do here, so you may not see its new secret; ask somebody who holds it")
 	}
-	if s.keys.Has(c.Successor.ID) || s.publicKeys.Has(c.Successor.Public) {
+	if s.taken(c.Successor) {
 		return nil, idTaken(string(c.Successor.ID))
 	}
 	end := now.Add(c.Grace)
@@ -228,6 +228,11 @@ func (c RevokeKey) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, err
 		return nil, nil
 	}
 	return one(s.keyPlace(k).keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyRevoked{KeyRevoked: &eventv1.KeyRevoked{PublicKey: k.Public}}})), nil
+}
+
+// taken tells whether a key has the id, the public part or the secret already.
+func (s *State) taken(m Minted) bool {
+	return s.keys.Has(m.ID) || s.publicKeys.Has(m.Public) || s.verifiers.Has(string(m.Verifier.GetHash()))
 }
 
 // principal finds what a new key is to act as; all of it must be active. The zero Place is a user's, or the instance.

@@ -13,7 +13,8 @@ import (
 //  1. A member has one role in the organization, and may have an override in each of its projects; an override needs a
 //     membership in force and goes with it. An expired grant counts as absent.
 //  2. Nobody grants or takes away more than they hold: the permissions of the role given, of the role the user has now and
-//     of every override that ends must be within the actor's own. In a project only project-level permissions count.
+//     of every override that ends, or whose membership gets another expiry, must be within the actor's own. In a project
+//     only project-level permissions count.
 //  3. Once owned, never ownerless: the last active owner without expiry can't be removed, demoted, given an expiry,
 //     deactivated or erased. The first owner of an unclaimed organization has no expiry.
 
@@ -63,7 +64,14 @@ func (c GrantRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if old.Role == wanted.Role && old.ExpiresAt.Equal(wanted.ExpiresAt) {
 		return nil, nil
 	}
-	if err := s.withinCeiling(by, at, now, wanted.Role, s.EffectiveRole(c.User, at, now).Role); err != nil {
+	roles := []Role{wanted.Role, s.EffectiveRole(c.User, at, now).Role}
+	if at.Project == nil && !old.ExpiresAt.Equal(wanted.ExpiresAt) {
+		// Overrides sleep and wake with the membership.
+		for _, o := range s.overridesOf(at.Org, c.User) {
+			roles = append(roles, o.grant.At(now))
+		}
+	}
+	if err := s.withinCeiling(by, at, now, roles...); err != nil {
 		return nil, err
 	}
 	if at.Project == nil && !wanted.permanentOwner() {

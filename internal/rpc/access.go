@@ -47,9 +47,6 @@ func (s *Server) check(ctx context.Context, req *tenurev1.CheckRequest) (*tenure
 	if _, err = s.authorize(ctx, targets, err); err != nil {
 		return nil, err
 	}
-	if unknownKey {
-		return &tenurev1.CheckResponse{Reason: string(domain.KeyUnknown)}, nil
-	}
 	level := domain.OrgLevel
 	if req.ProjectId != "" {
 		level = domain.ProjectLevel
@@ -58,9 +55,12 @@ func (s *Server) check(ctx context.Context, req *tenurev1.CheckRequest) (*tenure
 	if p == 0 {
 		return nil, domain.Invalidf("permission", domain.UnknownPermission, "%q is not a permission at the level of what is named", clip(req.Permission, 100))
 	}
+	if unknownKey {
+		return &tenurev1.CheckResponse{Reason: string(domain.KeyUnknown)}, nil
+	}
 	verdict := c.state.Check(subject, p, targets[0].Place, c.now)
-	if c.actor.Kind != domain.ActorInstance {
-		verdict.Reason = c.masked(subject, targets[0].Place, verdict.Reason)
+	if reason := c.hidden(subject, targets[0].Place); reason != "" {
+		verdict = domain.Verdict{Reason: reason}
 	}
 	return &tenurev1.CheckResponse{Allowed: verdict.Allowed, Reason: string(verdict.Reason), Role: string(verdict.Role)}, nil
 }
@@ -87,21 +87,26 @@ func (c *call) subject(req *tenurev1.CheckRequest) (subject domain.Actor, unknow
 	return c.actor, false
 }
 
-// masked is the reason without what it would tell about strangers: users and keys of other tenants read like those that do
-// not exist.
-func (c *call) masked(subject domain.Actor, at domain.Place, reason domain.Reason) domain.Reason {
-	if subject == c.actor {
-		return reason
+// hidden is what to answer about users and keys of other tenants, which read like those that do not exist; "" if the caller
+// may know about the subject.
+func (c *call) hidden(subject domain.Actor, at domain.Place) domain.Reason {
+	if subject == c.actor || c.actor.Kind == domain.ActorInstance {
+		return ""
 	}
-	if k, ok := c.state.Key(subject.Key); ok {
-		target, err := c.state.PrincipalTarget(k.Project, k.Org, k.User)
-		if err != nil || target[0].Place.Org == nil || !c.state.Sees(c.actor, target[0].Place, c.now) {
-			return domain.KeyUnknown
+	stranger := subject.User != "" && !at.Org.Members.Has(subject.User)
+	k, ok := c.state.Key(subject.Key)
+	if !ok {
+		if stranger {
+			return domain.NotAMember
 		}
-		return reason
+		return ""
 	}
-	if !at.Org.Members.Has(subject.User) {
-		return domain.NotAMember
+	if k.User == "" {
+		target, err := c.state.PrincipalTarget(k.Project, k.Org, "")
+		stranger = err != nil || target[0].Place.Org == nil || !c.state.Sees(c.actor, target[0].Place, c.now)
 	}
-	return reason
+	if stranger {
+		return domain.KeyUnknown
+	}
+	return ""
 }

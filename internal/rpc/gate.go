@@ -96,7 +96,8 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 	if err := g.authenticate(c, h.Get("Authorization")); err != nil {
 		return c, err
 	}
-	if err := g.Engine.State().Authorize(c.actor, domain.Rule{Requirement: min(c.rule.Requirement, domain.Authenticated)}, nil, c.now); err != nil {
+	admitted := domain.Rule{Requirement: min(c.rule.Requirement, domain.Authenticated)}
+	if err := g.Engine.State().Authorize(c.actor, admitted, nil, c.now); err != nil {
 		return c, err
 	}
 	if m != nil {
@@ -118,7 +119,8 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 	}
 	c.now = g.Engine.Now()
 	c.read(s)
-	return c, nil
+	// The caller may have ended in what was waited for.
+	return c, s.Authorize(c.actor, admitted, nil, c.now)
 }
 
 func (g *gate) observe(spec connect.Spec, code string, began time.Time) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -41,7 +43,43 @@ func streamConfig(replicas int) jetstream.StreamConfig {
 	}
 }
 
+const (
+	// openWait is how long openBucket waits for a cluster that is choosing its leaders, attemptTimeout how long for each of
+	// its answers: a cluster may never answer one of several servers that create the bucket at once.
+	openWait       = 15 * time.Second
+	attemptTimeout = 4 * time.Second
+	attemptPause   = 200 * time.Millisecond
+)
+
+// openBucket finds the bucket or makes it. Several servers may do so at once.
 func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (*bucket, error) {
+	deadline := time.Now().Add(openWait)
+	for {
+		b, err := tryBucket(ctx, js, replicas)
+		if err == nil || !transient(err) || time.Now().After(deadline) {
+			return b, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(attemptPause):
+		}
+	}
+}
+
+// transient tells whether a cluster may answer otherwise in a moment.
+func transient(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == 503 || api.Code == 408 || errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrBucketNotFound)
+}
+
+func tryBucket(ctx context.Context, js jetstream.JetStream, replicas int) (*bucket, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	stream, err := js.Stream(ctx, bucketStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(ctx, streamConfig(replicas))
@@ -91,13 +129,30 @@ func (b *bucket) get(ctx context.Context, subject string) ([]byte, error) {
 	return entry.Value(), nil
 }
 
+// createTries and createPause bound how long create waits for the key of another server to arrive.
+const (
+	createTries = 100
+	createPause = 20 * time.Millisecond
+)
+
 // create stores the subject's first wrapped key and returns it, or the one that another was quicker to store.
 func (b *bucket) create(ctx context.Context, subject string, wrapped []byte) ([]byte, error) {
-	_, err := b.keys.Create(ctx, subject, wrapped)
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		return b.get(ctx, subject)
+	for try := 1; ; try++ {
+		_, err := b.keys.Create(ctx, subject, wrapped)
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return wrapped, err
+		}
+		// On a cluster another's key may have been counted and not be there yet, and may never come.
+		other, err := b.get(ctx, subject)
+		if !errors.Is(err, ErrErased) || try == createTries {
+			return other, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(createPause):
+		}
 	}
-	return wrapped, err
 }
 
 // destroy overwrites whatever is stored for the subject until nothing is.

@@ -152,7 +152,10 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, a.serve(ring, admin)
+	if err := a.serve(ring, admin); err != nil {
+		return nil, err
+	}
+	return a, a.keepAdminKey(admin)
 }
 
 func (cfg Config) file(given, name string) string {

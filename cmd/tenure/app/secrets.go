@@ -68,15 +68,20 @@ func (a *App) adminKey() (rpc.AdminKey, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return rpc.AdminKey{}, err
 	}
-	secret := "tenure-admin-" + rand.Text()
-	key := rpc.HashAdminKey(secret)
+	a.NewAdminKey = "tenure-admin-" + rand.Text()
+	return rpc.HashAdminKey(a.NewAdminKey), nil
+}
+
+// keepAdminKey stores the hash of a key made at this start. That comes last: after a start that failed nobody was shown the
+// key, and the next start must make one.
+func (a *App) keepAdminKey(key rpc.AdminKey) error {
+	if a.NewAdminKey == "" {
+		return nil
+	}
+	path := a.cfg.file("", adminKeyFile)
 	// Written aside first: a file cut short by a crash would lock everybody out.
 	if err := os.WriteFile(path+".new", []byte(key.String()+"\n"), 0o600); err != nil {
-		return key, err
+		return err
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return key, err
-	}
-	a.NewAdminKey = secret
-	return key, nil
+	return os.Rename(path+".new", path)
 }
