@@ -172,7 +172,7 @@ func (s *State) ceiling(a Actor, at Place, now time.Time) PermissionSet {
 
 // Sees tells whether the actor may know that the place exists: instance admins, members in force, keys of the
 // organization, keys of the project; of an organization also the keys of its projects. In a project a member must hold
-// something there, or a permission of the organization that reaches into projects.
+// something there. A permission of the organization that reaches into projects needs no sight of them.
 func (s *State) Sees(a Actor, at Place, now time.Time) bool {
 	switch a.Kind {
 	case ActorInstance:

@@ -36,7 +36,7 @@ func TestMachine(t *testing.T) {
 			domain.CreateOrg{ID: "o0", OrgName: "O", Owner: "u0"}, domain.CreateOrg{ID: "o1", OrgName: "O", Owner: "u1"},
 			domain.CreateOrg{ID: "o2", OrgName: "O"},
 			domain.GrantRole{Org: "o0", User: "u2", Role: domain.Admin}, domain.GrantRole{Org: "o1", User: "u2", Role: domain.Admin},
-			domain.GrantRole{Org: "o0", User: "u3", Role: domain.RoleMember},
+			domain.GrantRole{Org: "o0", User: "u1", Role: domain.RoleMember}, domain.GrantRole{Org: "o0", User: "u3", Role: domain.RoleMember},
 			domain.CreateProject{ID: "p0", Org: "o0", ProjectName: "a"}, domain.CreateProject{ID: "p1", Org: "o1", ProjectName: "b"},
 			domain.CreateKey{Minted: minted("k0"), Project: "p0"}, domain.CreateKey{Minted: minted("k1"), Org: "o0"},
 			domain.CreateKey{Minted: minted("k2"), User: "u2"},
@@ -48,12 +48,13 @@ func TestMachine(t *testing.T) {
 			"time": func(t *rapid.T) {
 				m.now = m.now.Add(rapid.SampledFrom([]time.Duration{time.Minute, hour, 24 * hour}).Draw(t, "later"))
 			},
-			"org":     func(t *rapid.T) { m.do(t, m.actor(t), m.orgCommand(t)) },
-			"project": func(t *rapid.T) { m.do(t, m.actor(t), m.projectCommand(t)) },
-			"member":  func(t *rapid.T) { m.do(t, m.actor(t), m.memberCommand(t)) },
-			"grant":   func(t *rapid.T) { m.do(t, m.actor(t), m.grant(t)) },
-			"user":    func(t *rapid.T) { m.do(t, m.actor(t), m.userCommand(t)) },
-			"key":     func(t *rapid.T) { m.do(t, m.actor(t), m.keyCommand(t)) },
+			"org":      func(t *rapid.T) { m.do(t, m.actor(t), m.orgCommand(t)) },
+			"project":  func(t *rapid.T) { m.do(t, m.actor(t), m.projectCommand(t)) },
+			"transfer": func(t *rapid.T) { m.do(t, m.actor(t), m.transfer(t)) },
+			"member":   func(t *rapid.T) { m.do(t, m.actor(t), m.memberCommand(t)) },
+			"grant":    func(t *rapid.T) { m.do(t, m.actor(t), m.grant(t)) },
+			"user":     func(t *rapid.T) { m.do(t, m.actor(t), m.userCommand(t)) },
+			"key":      func(t *rapid.T) { m.do(t, m.actor(t), m.keyCommand(t)) },
 		})
 		m.replay(t)
 	})
@@ -78,17 +79,24 @@ func (m *machine) do(t *rapid.T, by domain.Actor, c domain.Command) {
 		t.Fatal(err)
 	}
 	m.log = append(m.log, next)
-	held := m.heldByUsers()
-	m.withinKeyCeiling(t, by, c)
-	ceiling := m.ceilingOf(by)
-	m.model.apply(c, by, m.now)
 	switch c.(type) {
 	case domain.GrantRole, domain.RevokeRole:
-		now := m.heldByUsers()
-		for asked, had := range held {
-			if now[asked] != had && !ceiling[asked.where] {
-				t.Fatalf("%s: %+v changed from %t to %t that %s holds %v, which the actor does not", by, c, had, now[asked], asked.user, asked.where)
-			}
+		m.withinGrantCeiling(t, by, c)
+	default:
+		m.withinKeyCeiling(t, by, c)
+		m.model.apply(c, by, m.now)
+	}
+}
+
+// withinGrantCeiling applies an accepted command about a role, and holds what users gain and lose by it against what the actor
+// holds.
+func (m *machine) withinGrantCeiling(t *rapid.T, by domain.Actor, c domain.Command) {
+	before, ceiling := m.heldByUsers(), m.ceilingOf(by)
+	m.model.apply(c, by, m.now)
+	after := m.heldByUsers()
+	for q, had := range before {
+		if after[q] != had && !ceiling[q.where] {
+			t.Fatalf("%s: %+v: %s held %v: %t, and then not so; the actor does not hold it", by, c, q.user, q.where, had)
 		}
 	}
 }

@@ -14,10 +14,10 @@ func pick[K ~string, V any](t *rapid.T, what string, from map[K]V) K {
 
 // actor is the instance, a person or a key.
 func (m *machine) actor(t *rapid.T) domain.Actor {
-	switch rapid.IntRange(0, 4).Draw(t, "actor") {
-	case 0:
+	switch rapid.SampledFrom(words("instance instance user user key")).Draw(t, "actor") {
+	case "instance":
 		return instance
-	case 1, 2:
+	case "user":
 		return user(pick(t, "by", m.model.users))
 	}
 	k, _ := m.state.Key(pick(t, "by key", m.model.keys))
@@ -46,7 +46,7 @@ func (m *machine) orgCommand(t *rapid.T) domain.Command {
 			return c
 		}
 		return domain.CreateOrg{ID: id, OrgName: "O"}
-	case 1:
+	case 9:
 		return domain.DeleteOrg{ID: id, Cascade: rapid.Bool().Draw(t, "cascade")}
 	case 2, 3, 4:
 		return domain.SuspendOrg{ID: id}
@@ -56,7 +56,7 @@ func (m *machine) orgCommand(t *rapid.T) domain.Command {
 
 func (m *machine) projectCommand(t *rapid.T) domain.Command {
 	id := pick(t, "project", m.model.projects)
-	switch rapid.IntRange(0, 7).Draw(t, "what") {
+	switch rapid.IntRange(0, 5).Draw(t, "what") {
 	case 0, 1:
 		if len(m.model.projects) < 5 {
 			return domain.CreateProject{ID: domain.ProjectID(m.fresh("p")), Org: pick(t, "org", m.model.orgs), ProjectName: name(t)}
@@ -71,7 +71,13 @@ func (m *machine) projectCommand(t *rapid.T) domain.Command {
 		}
 		return c
 	}
-	c := domain.TransferProject{ID: id, Target: pick(t, "target", m.model.orgs), KeepOverrides: rapid.Bool().Draw(t, "keep")}
+	return domain.UpdateProject{ID: id, ProjectName: new(name(t))}
+}
+
+func (m *machine) transfer(t *rapid.T) domain.Command {
+	c := domain.TransferProject{
+		ID: pick(t, "project", m.model.projects), Target: pick(t, "target", m.model.orgs), KeepOverrides: rapid.Bool().Draw(t, "keep"),
+	}
 	if rapid.Bool().Draw(t, "renamed") {
 		c.NewName = new(name(t))
 	}
@@ -110,7 +116,7 @@ func (m *machine) userCommand(t *rapid.T) domain.Command {
 		return register(id)
 	case 2, 3, 4:
 		return domain.DeactivateUser{ID: id}
-	case 5:
+	case 9:
 		return domain.EraseUser{ID: id}
 	}
 	return domain.ReactivateUser{ID: id}

@@ -37,7 +37,8 @@ func apiTypes(records []*tenurev1.AuditRecord) (types []string) {
 	return types
 }
 
-// Records say who did what to what, from what to what, and nothing that verifies a secret. Fails if Reader shows bytes: tried.
+// Records say who did what to what, from what to what, and nothing that verifies a secret. Fails if Reader shows verifiers:
+// tried.
 func TestAPIAuditRecords(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)

@@ -153,7 +153,7 @@ func apiSideEffects(m protoreflect.MethodDescriptor) bool {
 	return m.Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
-// Who may call what, for every request of every method. Seen to fail with any other rule declared for UpdateProject, with
+// Who may call what, for every request of every method. Seen to fail with organization_for_project left out of meets, with
 // overrides left out of heldByUser, and with the key's cap left out of held.
 func TestAPIAuthorizationMatrix(t *testing.T) {
 	t.Parallel()

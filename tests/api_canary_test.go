@@ -110,7 +110,7 @@ func TestAPICanary(t *testing.T) {
 }
 
 // What was personal about an erased person reads "<erased>" wherever it was shown, also after a restart, and the key it was
-// sealed with is gone. Fails if EraseUser does not destroy the key, or if the audit history opens what is gone: tried.
+// sealed with is gone. Fails if neither EraseUser nor the eraser destroys the key, or if the history shows digests: tried.
 func TestAPIErasure(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)

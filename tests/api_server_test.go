@@ -134,6 +134,12 @@ type apiCodec struct{ output protoreflect.MessageType }
 func (apiCodec) Name() string                  { return "proto" }
 func (apiCodec) Marshal(v any) ([]byte, error) { return proto.Marshal(v.(*apiMessage).Message) }
 func (c apiCodec) Unmarshal(b []byte, v any) error {
+	// The status of a gRPC error comes by the same codec.
+	if status, ok := v.(proto.Message); ok {
+		if _, ours := v.(*apiMessage); !ours {
+			return proto.Unmarshal(b, status)
+		}
+	}
 	m := c.output.New().Interface()
 	v.(*apiMessage).Message = m
 	return proto.Unmarshal(b, m)
