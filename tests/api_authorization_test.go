@@ -93,11 +93,11 @@ WatchAudit      1   yyddn ynd n yy y
 
 // apiCast are the callers of the matrix, by their letters, and what they act on.
 type apiCast struct {
-	s               *apiServer
-	people          map[byte]apiPerson
-	callers         map[byte]apiCaller
-	org, target     string
-	project, member string
+	s           *apiServer
+	people      map[byte]apiPerson
+	callers     map[byte]apiCaller
+	org, target string
+	project     string
 }
 
 var apiRoles = map[byte]string{'O': "OWNER", 'A': "ADMIN", 'M': "MEMBER", 'V': "VIEWER", 'N': "NONE", 'P': "NONE", 'X': "ADMIN"}

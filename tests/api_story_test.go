@@ -15,15 +15,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// answer is a response as JSON.
-type answer map[string]any
+// apiAnswer is a response as JSON.
+type apiAnswer map[string]any
 
-// speaker calls a method with a secret ("" for none), from an address, and answers the response or the error's code.
-type speaker func(t *testing.T, method, secret, address, body string) (answer, connect.Code)
+// apiSpeaker calls a method with a secret ("" for none), from an address, and answers the response or the error's code.
+type apiSpeaker func(t *testing.T, method, secret, address, body string) (apiAnswer, connect.Code)
 
 // curl speaks as the README's examples do: JSON by plain HTTP.
-func curl(url string) speaker {
-	return func(t *testing.T, method, secret, address, body string) (answer, connect.Code) {
+func apiCurl(url string) apiSpeaker {
+	return func(t *testing.T, method, secret, address, body string) (apiAnswer, connect.Code) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+apiProcedure(apiMethods[method]), strings.NewReader(body))
 		if err != nil {
@@ -59,8 +59,8 @@ func curl(url string) speaker {
 }
 
 // client speaks a protocol of connect.
-func client(s *apiServer, httpClient *http.Client, protocol connect.ClientOption) speaker {
-	return func(t *testing.T, method, secret, address, body string) (answer, connect.Code) {
+func apiProtocol(s *apiServer, httpClient *http.Client, protocol connect.ClientOption) apiSpeaker {
+	return func(t *testing.T, method, secret, address, body string) (apiAnswer, connect.Code) {
 		t.Helper()
 		input, err := protoregistry.GlobalTypes.FindMessageByName(apiMethods[method].Input().FullName())
 		if err != nil {
@@ -76,7 +76,7 @@ func client(s *apiServer, httpClient *http.Client, protocol connect.ClientOption
 		}
 		res, _, err := caller.from(address).over(httpClient, protocol).call(t.Context(), request)
 		if err != nil {
-			return answer{"message": err.Error()}, connect.CodeOf(err)
+			return apiAnswer{"message": err.Error()}, connect.CodeOf(err)
 		}
 		text, err := protojson.Marshal(res)
 		if err != nil {
@@ -99,15 +99,15 @@ func apiH2C(t testing.TB) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// storyteller plays the life of a project in one protocol.
-type storyteller struct {
+// apiStory plays the life of a project in one protocol.
+type apiStory struct {
 	*testing.T
 	server *apiServer
-	speak  speaker
+	speak  apiSpeaker
 }
 
 // ok calls with formatted JSON, and must be answered.
-func (p storyteller) ok(method, secret, address, format string, args ...any) answer {
+func (p apiStory) ok(method, secret, address, format string, args ...any) apiAnswer {
 	p.Helper()
 	res, code := p.speak(p.T, method, secret, address, fmt.Sprintf(format, args...))
 	if code != 0 {
@@ -117,7 +117,7 @@ func (p storyteller) ok(method, secret, address, format string, args ...any) ans
 }
 
 // at is the value behind names.
-func (a answer) at(names ...string) string {
+func (a apiAnswer) at(names ...string) string {
 	var v any = map[string]any(a)
 	for _, name := range names {
 		m, _ := v.(map[string]any)
@@ -126,8 +126,8 @@ func (a answer) at(names ...string) string {
 	return fmt.Sprint(v)
 }
 
-// is checks values of an answer: pairs of a dotted path and what it must read.
-func (p storyteller) is(a answer, pairs ...string) {
+// is checks values of an apiAnswer: pairs of a dotted path and what it must read.
+func (p apiStory) is(a apiAnswer, pairs ...string) {
 	p.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		if got := a.at(strings.Split(pairs[i], ".")...); got != pairs[i+1] {
@@ -137,7 +137,7 @@ func (p storyteller) is(a answer, pairs ...string) {
 }
 
 // person registers somebody and makes a personal key: id and secret.
-func (p storyteller) person(email string) (id, secret string) {
+func (p apiStory) person(email string) (id, secret string) {
 	p.Helper()
 	id = p.ok("RegisterUser", apiAdminKey, adminAt, `{"email": %q, "name": %q}`, email, "Name of "+email).at("user", "id")
 	return id, p.ok("CreateKey", apiAdminKey, adminAt, `{"user_id": %q}`, id).at("secret")
@@ -151,20 +151,20 @@ const adminAt, bobAt, adaAt, tessAt = "198.51.100.1", "198.51.100.2", "198.51.10
 // history follows it; what is personal about the people of the former organization stays behind.
 func TestAPIStory(t *testing.T) {
 	t.Parallel()
-	for name, speakerOf := range map[string]func(t *testing.T, s *apiServer) speaker{
-		"Connect JSON": func(_ *testing.T, s *apiServer) speaker { return curl(s.URL) },
-		"gRPC":         func(t *testing.T, s *apiServer) speaker { return client(s, apiH2C(t), connect.WithGRPC()) },
-		"gRPC-Web":     func(_ *testing.T, s *apiServer) speaker { return client(s, http.DefaultClient, connect.WithGRPCWeb()) },
+	for name, speakerOf := range map[string]func(t *testing.T, s *apiServer) apiSpeaker{
+		"Connect JSON": func(_ *testing.T, s *apiServer) apiSpeaker { return apiCurl(s.URL) },
+		"gRPC":         func(t *testing.T, s *apiServer) apiSpeaker { return apiProtocol(s, apiH2C(t), connect.WithGRPC()) },
+		"gRPC-Web":     func(_ *testing.T, s *apiServer) apiSpeaker { return apiProtocol(s, http.DefaultClient, connect.WithGRPCWeb()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := apiStart(t, nil)
-			storyteller{t, s, speakerOf(t, s)}.play()
+			apiStory{t, s, speakerOf(t, s)}.play()
 		})
 	}
 }
 
-func (p storyteller) play() {
+func (p apiStory) play() {
 	bob, bobKey := p.person("bob@source.example")
 	ada, adaKey := p.person("ada@both.example")
 	carla, _ := p.person("carla@source.example")
@@ -217,13 +217,13 @@ func (p storyteller) play() {
 }
 
 // history is what both sides can read afterwards.
-func (p storyteller) history(project, source, target string, ids map[string]string, bobKey, tessKey string) {
+func (p apiStory) history(project, source, target string, ids map[string]string, bobKey, tessKey string) {
 	read := func(secret, address, place, id string) (types []string, text string) {
 		p.Helper()
 		res := p.ok("QueryAudit", secret, address, `{%q: %q}`, place, id)
 		records, _ := res["records"].([]any)
 		for _, r := range records {
-			types = append(types, answer(r.(map[string]any)).at("eventType"))
+			types = append(types, apiAnswer(r.(map[string]any)).at("eventType"))
 		}
 		b, _ := json.Marshal(res)
 		return types, string(b)

@@ -15,13 +15,14 @@ import (
 // by asking for nothing older than now. A revoked key is refused at once everywhere, and whoever calls with it as well. The
 // third server writes all the while, so that the others are never done reading.
 //
-// With Await answering what the server has, reads miss what was written, by every one of the levels: tried. Without the
-// second look at the caller in admit, a revoked key still learns who it is: tried.
+// With Await answering what the server has, reads miss what was written, by every one of the levels; with rejections given
+// before the end of the log was looked at, commands are refused for want of what another server made: both tried.
 func TestFaultClusterConsistency(t *testing.T) {
 	t.Parallel()
 	_, f := startFaultCluster(t)
 	stop := f.write(t, 2)
 	t.Run("writes", func(t *testing.T) { faultReadYourWrites(t, f) })
+	t.Run("commands", func(t *testing.T) { faultBuildOnWrites(t, f) })
 	t.Run("revocations", func(t *testing.T) { faultRevocations(t, f) })
 	stop()
 	f.settled(t)
@@ -86,6 +87,21 @@ func faultReadYourWrites(t *testing.T, f *faultServers) {
 	t.Logf("%d reads behind a write on another server, none missed it; of %d reads that did not ask for the newest %d did", rounds-rounds/3, rounds/3, stale)
 	if stale == 0 {
 		t.Log("the other server was never behind: this run could show nothing")
+	}
+}
+
+// faultBuildOnWrites gives one server commands that need what another just wrote. Commands need no token: nothing is refused
+// before the server has looked whether it is behind.
+func faultBuildOnWrites(t *testing.T, f *faultServers) {
+	for round := range 100 {
+		writer, other := f.apis[round%2], f.apis[(round+1)%2]
+		made, err := writer.orgs.CreateOrg(processContext(t), &tenurev1.CreateOrgRequest{Name: fmt.Sprintf("build on me %d", round)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.projects.CreateProject(processContext(t), &tenurev1.CreateProjectRequest{OrgId: made.Org.Id, Name: "first"}); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ type linkWriters struct {
 func (w *linkWriters) start(t *testing.T, n int) {
 	for i := range n {
 		w.all.Go(func() {
-			for count := 0; !w.done.Load() && t.Context().Err() == nil; count++ {
+			for count := 0; !w.done.Load() && !t.Failed(); count++ {
 				w.give(t, fmt.Sprintf("org_%d_%d", i, count))
 			}
 		})
@@ -47,7 +47,7 @@ func (w *linkWriters) give(t *testing.T, id string) {
 		Command: domain.CreateOrg{ID: domain.OrgID(id), Chosen: true, OrgName: id}, Rule: domain.Rule{Requirement: domain.AnyUser},
 		Actor: domain.Actor{Kind: domain.ActorInstance}, Idempotency: &eventv1.Idempotency{Key: key[:16], Command: key[16:]},
 	}
-	for t.Context().Err() == nil {
+	for !t.Failed() {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		out, err := w.engine.Execute(ctx, request)
 		cancel()

@@ -114,7 +114,7 @@ func TestFaultVoidPositions(t *testing.T) {
 		w := newKillWriter(i, []string{voidUser(t, f)})
 		writers[i] = w
 		writing.Go(func() {
-			for (!done.Load() || w.open != nil) && t.Context().Err() == nil {
+			for (!done.Load() || w.open != nil) && !t.Failed() {
 				if w.step(processContext(t), t, f.apis[i%2]) {
 					answers.Add(1)
 				}

@@ -52,7 +52,7 @@ type processServer struct {
 	stdout, stderr processOutput
 	ended          chan struct{} // closed when it ended, with err set
 	err            error
-	url, private   string
+	url            string
 	// took is the time from the start to the greeting.
 	took time.Duration
 }
