@@ -16,7 +16,7 @@ check:
 	buf lint
 	buf breaking proto --against proto/image.binpb
 	./.ci/generated
-	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt wants: $$files"; exit 1; }
 	go mod tidy -diff
 	go vet ./...
 	go tool staticcheck $$(go list ./... | grep -v /proto/gen/)
