@@ -178,14 +178,16 @@ func change(v reflect.Value) bool {
 // catalogSize is the last permission.
 func catalogSize() Permission { return Permission(len(catalog)) }
 
-// Text that moves from one field, element or key into the next is another digest.
+// Text that moves from one field, element or level into the next is another digest, and so is another nanosecond. Fails if
+// lengths, nanoseconds or one level of permissions are left out: tried.
 func TestDigestKeepsNeighboursApart(t *testing.T) {
 	t.Parallel()
 	seen := map[Hash]int{}
 	for i, k := range []Key{
-		{Name: "ab"}, {Name: "a", Note: "b"}, {Note: "ab"},
+		{}, {Name: "ab"}, {Name: "a", Note: "b"}, {Note: "ab"},
 		{Environments: []string{"ab"}}, {Environments: []string{"a", "b"}}, {Environments: []string{"a"}, Note: "b"},
 		{Permissions: orgSet("auditLogs:read")}, {Permissions: projectSet("auditLogs:read")},
+		{ExpiresAt: time.Unix(1, 0)}, {ExpiresAt: time.Unix(1, 1)}, {ExpiresAt: time.Unix(2, 0)},
 	} {
 		s := State{}
 		s.keys = s.keys.With("id", &k)

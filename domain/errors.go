@@ -144,7 +144,7 @@ var stateMessages = map[Reason]string{
 	UserErased:      "the user was erased",
 	KeyRevoked:      "the key was revoked; use another one",
 	KeyExpired:      "the key has expired; use another one",
-	KeyRotated:      "the key was rotated; rotate its successor instead",
+	KeyRotated:      "the key was rotated; use its successor",
 }
 
 func inState(reason Reason) *Error {

@@ -10,8 +10,10 @@ import (
 
 // Keys, in words:
 //
-//  1. A key never holds more than whoever made it. Who changes its permissions must hold the old and the new ones; who
-//     rotates it gets its secret, and so must hold them as well. Anybody with the permission for keys may revoke it.
+//  1. A key never holds more than whoever made it. Who changes what it is good for must hold the old permissions and the
+//     new ones; who rotates it gets its secret, and so must hold them as well. Anybody with the permission for keys may
+//     revoke it. A key never makes another, or itself, live longer or work from more networks than it does. Personal keys
+//     are managed with a personal key that holds everything; any of them may end itself.
 //  2. A key that is revoked or expired stays so; its id, public part and principal never change.
 //  3. Only keys of projects are bound to environments, and only to declared ones.
 //  4. Rotation makes a successor with the same attributes and the same expiry. The old key lives on for the grace, never
@@ -99,8 +101,14 @@ func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.managesKeys(by, c.User, ""); err != nil {
+		return nil, err
+	}
 	if s.taken(c.Minted) {
 		return nil, idTaken(string(c.Minted.ID))
+	}
+	if err := s.withinCaller(by, c.ExpiresAt, c.Networks); err != nil {
+		return nil, err
 	}
 	if expired(c.ExpiresAt, now) {
 		return nil, Invalidf("expires_at", ExpiryInPast, "must be in the future")
@@ -157,6 +165,9 @@ func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.managesKeys(by, k.User, ""); err != nil {
+		return nil, err
+	}
 	body := &eventv1.KeyUpdated{Name: stringChange(k.Name, c.KeyName), Note: stringChange(k.Note, c.Note)}
 	if c.Permissions != nil {
 		ceiling := s.keyCeiling(by, at, now)
@@ -165,9 +176,6 @@ func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 			return nil, err
 		}
 		if set != k.Permissions {
-			if !k.Permissions.Within(ceiling) {
-				return nil, keyCeilingError()
-			}
 			body.Permissions = stringsChange(k.Permissions.Names(), set.Names())
 		}
 	}
@@ -185,10 +193,24 @@ func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 		if expired(*c.ExpiresAt, now) {
 			return nil, Invalidf("expires_at", ExpiryInPast, "must be in the future; RevokeKey ends a key at once")
 		}
+		if k.Successor != "" {
+			return nil, inState(KeyRotated)
+		}
+		if err := s.withinCaller(by, *c.ExpiresAt, k.Networks); err != nil {
+			return nil, err
+		}
 		body.ExpiresAt = &eventv1.TimeChange{Old: storedTime(k.ExpiresAt), New: storedTime(*c.ExpiresAt)}
 	}
-	if body.Name == nil && body.Note == nil && body.Permissions == nil && body.Environments == nil &&
-		body.AllowedNetworks == nil && body.ExpiresAt == nil {
+	if body.AllowedNetworks != nil {
+		if err := s.withinCaller(by, k.ExpiresAt, *c.Networks); err != nil {
+			return nil, err
+		}
+	}
+	goodFor := body.Permissions != nil || body.Environments != nil || body.AllowedNetworks != nil || body.ExpiresAt != nil
+	if goodFor && !k.Permissions.Within(s.keyCeiling(by, at, now)) {
+		return nil, keyCeilingError()
+	}
+	if body.Name == nil && body.Note == nil && !goodFor {
 		return nil, nil
 	}
 	return one(at.keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyUpdated{KeyUpdated: body}})), nil
@@ -197,6 +219,9 @@ func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
 	k, at, err := s.liveKey(c.ID, now)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.managesKeys(by, k.User, ""); err != nil {
 		return nil, err
 	}
 	if k.Successor != "" {
@@ -222,8 +247,11 @@ func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	}}})), nil
 }
 
-func (c RevokeKey) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {
+func (c RevokeKey) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
 	k, _ := s.keys.Get(c.ID)
+	if err := s.managesKeys(by, k.User, c.ID); err != nil {
+		return nil, err
+	}
 	if !k.RevokedAt.IsZero() {
 		return nil, nil
 	}
@@ -233,6 +261,31 @@ func (c RevokeKey) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, err
 // taken tells whether a key has the id, the public part or the secret already.
 func (s *State) taken(m Minted) bool {
 	return s.keys.Has(m.ID) || s.publicKeys.Has(m.Public) || s.verifiers.Has(string(m.Verifier.GetHash()))
+}
+
+// managesKeys refuses to manage a person's keys with one that does not hold everything: a leaked narrow one must not free
+// itself. It may end itself, if ends names it.
+func (s *State) managesKeys(by Actor, user UserID, ends KeyID) error {
+	if user == "" || by.Key != "" && by.Key == ends {
+		return nil
+	}
+	return s.fullKey(by)
+}
+
+// withinCaller refuses what would let a key outlive the one it is made or changed with, or leave its networks.
+func (s *State) withinCaller(by Actor, expires time.Time, networks []netip.Prefix) error {
+	caller, ok := s.keys.Get(by.Key)
+	if !ok {
+		return nil
+	}
+	longer := !caller.ExpiresAt.IsZero() && (expires.IsZero() || expires.After(caller.ExpiresAt))
+	wider := len(caller.Networks) > 0 && (len(networks) == 0 || slices.ContainsFunc(networks, func(n netip.Prefix) bool {
+		return !slices.ContainsFunc(caller.Networks, func(c netip.Prefix) bool { return c.Bits() <= n.Bits() && c.Contains(n.Addr()) })
+	}))
+	if longer || wider {
+		return Errorf(CodeDenied, KeyCeiling, "the key would live longer or work from more networks than the one you call with; narrow it, or call with another one")
+	}
+	return nil
 }
 
 // principal finds what a new key is to act as; all of it must be active. The zero Place is a user's, or the instance.
@@ -277,11 +330,11 @@ func keyScope(at Place) PermissionSet {
 	return all
 }
 
-// keyCeiling is the most a key made by the actor may hold: what the actor holds at the place. A user's own key has no
+// keyCeiling is the most a key made by the actor may hold: what the actor holds at the place itself. A user's own key has no
 // place, it is capped at each use; but a key that makes another never makes a stronger one.
 func (s *State) keyCeiling(by Actor, at Place, now time.Time) PermissionSet {
 	if at.Org != nil {
-		return s.ceiling(by, at, now)
+		return s.held(by, at, now).set
 	}
 	if by.Key == "" {
 		return all

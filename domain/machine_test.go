@@ -24,8 +24,9 @@ type machine struct {
 
 // TestMachine: whatever anybody does, the state says what the model says, and what must never be is not (see invariants).
 //
-// Fails if withinCeiling, keepsOwner, nameFree, the drop of overrides, the cap of a key, the ceiling of a key or an expiry is
-// taken out: tried, for each.
+// Fails if withinCeiling is taken out of GrantRole, keepsOwner out of GrantRole, RevokeRole or EraseUser, nameFree, the drop of
+// overrides out of a revocation or a transfer, the cap or the ceiling of keys, or any question about an expiry or a state:
+// tried, for each.
 func TestMachine(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

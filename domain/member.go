@@ -71,6 +71,11 @@ func (c GrantRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 			roles = append(roles, o.grant.At(now))
 		}
 	}
+	if at.Project != nil && !wanted.ExpiresAt.IsZero() {
+		// What the override leaves when it ends is given with it.
+		membership, _ := at.Org.Members.Get(c.User)
+		roles = append(roles, membership.At(now))
+	}
 	if err := s.withinCeiling(by, at, now, roles...); err != nil {
 		return nil, err
 	}

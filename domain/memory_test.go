@@ -31,6 +31,7 @@ func remember(t testing.TB, s *domain.State, key string, at time.Duration) *doma
 	return next
 }
 
+// Fails if remember writes to the buckets of the state before: tried.
 func TestRecall(t *testing.T) {
 	t.Parallel()
 	s := forgetful(t, 100)
@@ -45,6 +46,12 @@ func TestRecall(t *testing.T) {
 	}
 	if _, ok := s.Recall([]byte("a")); ok || s.Digest() != before {
 		t.Error("remembering changed the state before")
+	}
+	if _, ok := remember(t, next, "b", 0).Recall([]byte("b")); !ok {
+		t.Error("does not recall the second of an hour")
+	}
+	if _, ok := next.Recall([]byte("b")); ok {
+		t.Error("remembering the second changed the state before")
 	}
 	if next.ForgotEarly(began) {
 		t.Error("says that it forgot something")

@@ -13,7 +13,8 @@ import (
 //  1. The actor holds projects:transfer_org in both organizations, or is an instance admin.
 //  2. Refused: the same organization, an organization that is not active, a deleted project, a name that is taken in the
 //     target (a new one can be given).
-//  3. Overrides end; if asked, those of users who are members of both organizations in force are kept.
+//  3. Overrides end; if asked, those of users who are members of both organizations in force are kept, unless they hold
+//     more than the actor does in the target.
 //  4. Keys are not touched: they belong to the project, and are in whichever organization it is in.
 
 // TransferProject moves a project to another organization.
@@ -41,13 +42,13 @@ func (c TransferProject) Targets(s *State) ([]Target, error) {
 	return append(project, org...), nil
 }
 
-func (c TransferProject) decide(s *State, _ Actor, now time.Time) ([]*eventv1.Event, error) {
+func (c TransferProject) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
 	if obstacles := s.transferObstacles(c); len(obstacles) > 0 {
 		return nil, obstacles[0]
 	}
 	at, _ := s.Place("", c.ID)
 	body := &eventv1.ProjectTransferred{Name: stringChange(at.Project.Name, c.NewName)}
-	for _, id := range s.droppedOverrides(c, now) {
+	for _, id := range s.droppedOverrides(c, by, now) {
 		grant, _ := at.Project.Overrides.Get(id)
 		body.DroppedOverrides = append(body.DroppedOverrides,
 			&eventv1.ProjectTransferred_DroppedOverride{UserId: string(id), Grant: grant.stored()})
@@ -85,13 +86,15 @@ func (s *State) transferObstacles(c TransferProject) (obstacles []*Error) {
 }
 
 // droppedOverrides are the users whose override would end, by id.
-func (s *State) droppedOverrides(c TransferProject, now time.Time) (dropped []UserID) {
+func (s *State) droppedOverrides(c TransferProject, by Actor, now time.Time) (dropped []UserID) {
 	at, _ := s.Place("", c.ID)
 	target, _ := s.orgs.Get(c.Target)
-	for id := range at.Project.Overrides.All() {
+	ceiling := s.held(by, Place{Org: target}, now).set
+	for id, grant := range at.Project.Overrides.All() {
+		tooMuch := !grant.Role.Permissions().And(allProject).Within(ceiling)
 		here, _ := at.Org.Members.Get(id)
 		there, _ := target.Members.Get(id)
-		if !c.KeepOverrides || here.At(now) == "" || there.At(now) == "" {
+		if !c.KeepOverrides || tooMuch || here.At(now) == "" || there.At(now) == "" {
 			dropped = append(dropped, id)
 		}
 	}
@@ -113,15 +116,15 @@ type AccessChange struct {
 	Old, New Role
 }
 
-// PreviewTransfer tells what the command would do, by deciding it and applying the outcome to a copy of the state.
-func (s *State) PreviewTransfer(c TransferProject, now time.Time) TransferPreview {
+// PreviewTransfer tells what the command would do, given by the actor at a time.
+func (s *State) PreviewTransfer(c TransferProject, by Actor, now time.Time) TransferPreview {
 	var preview TransferPreview
 	for _, o := range s.transferObstacles(c) {
 		preview.Obstacles = append(preview.Obstacles, o.Reason)
 	}
 	before, _ := s.Place("", c.ID)
 	target, _ := s.orgs.Get(c.Target)
-	preview.Dropped = s.droppedOverrides(c, now)
+	preview.Dropped = s.droppedOverrides(c, by, now)
 	moved := *before.Project
 	moved.Org = c.Target
 	for _, id := range preview.Dropped {

@@ -139,7 +139,7 @@ func TestPreviewTransfer(t *testing.T) {
 		domain.CreateKey{Minted: minted("k1"), Project: "web"},
 		domain.CreateKey{Minted: minted("k2"), Project: "web", ExpiresAt: in(hour)},
 	)...)
-	got := s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "globex"}, in(hour))
+	got := s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "globex"}, instance, in(hour))
 	want := domain.TransferPreview{
 		Changes: []domain.AccessChange{
 			{User: "adam", Old: domain.Admin}, {User: "gary", New: domain.Owner},
@@ -155,7 +155,7 @@ func TestPreviewTransfer(t *testing.T) {
 	}
 
 	s = given(t, domain.SuspendOrg{ID: "acme"}, domain.DeleteProject{ID: "web"})
-	got = s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "acme"}, began)
+	got = s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "acme"}, instance, began)
 	if diff := cmp.Diff([]domain.Reason{domain.SameOrg, domain.OrgSuspended, domain.OrgSuspended, domain.ProjectDeleted}, got.Obstacles); diff != "" {
 		t.Errorf("obstacles (-want +got):\n%s", diff)
 	}

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -64,6 +65,14 @@ func (c RegisterUser) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, 
 	}
 	if s.users.Has(c.ID) {
 		return nil, idTaken(string(c.ID))
+	}
+	if c.Email == nil {
+		// The edge saw an account with this e-mail, which has ended since.
+		return nil, Errorf(CodeAborted, "CONTENTION", "the account of this e-mail changed at the same time; try again")
+	}
+	if c.Chosen && (c.ID == "instance" || strings.HasPrefix(string(c.ID), "key_")) {
+		// Under these ids other actors' addresses are sealed, see Actor.Subject.
+		return nil, Invalidf("user_id", InvalidField, "must not be \"instance\" or begin with key_")
 	}
 	return one(&eventv1.Event{
 		UserId: string(c.ID),

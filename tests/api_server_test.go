@@ -202,7 +202,7 @@ func (c apiCaller) call(ctx context.Context, request proto.Message) (proto.Messa
 	}
 	defer stream.Close()
 	if !stream.Receive() {
-		return nil, nil, errors.Join(stream.Err(), errors.New("the stream ended"))
+		return nil, stream.ResponseHeader(), errors.Join(stream.Err(), errors.New("the stream ended"))
 	}
 	return stream.Msg().Message, stream.ResponseHeader(), nil
 }

@@ -1,6 +1,8 @@
 package tests
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -79,7 +81,8 @@ func TestFaultClusterThreeServersOverStepDowns(t *testing.T) {
 
 // Servers that start at once on an empty cluster begin one log, with one id, on one set of secrets.
 //
-// With CreateInstance not looking whether there is one already, the log has three beginnings: tried.
+// With CreateInstance not looking whether there is one already, the log has several beginnings; with the vault not waiting
+// for the key of another server, first commands are refused: both tried.
 func TestFaultClusterRacingGenesis(t *testing.T) {
 	t.Parallel()
 	cluster := natstest.Cluster(t, 3)
@@ -114,6 +117,13 @@ func TestFaultClusterRacingGenesis(t *testing.T) {
 		}
 		if len(ids) != 1 {
 			t.Errorf("round %d: log ids %v", round, ids)
+		}
+		// The first commands of all make the same personal key at the same moment.
+		_, errs := faultAtOnce(t, f, func(ctx context.Context, server int) (*tenurev1.CreateOrgResponse, error) {
+			return f.apis[server].orgs.CreateOrg(ctx, &tenurev1.CreateOrgRequest{Name: "first"})
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Errorf("round %d: %v", round, err)
 		}
 		// What one server seals the others can open: they have the same key.
 		user, err := f.apis[1].users.RegisterUser(processContext(t), &tenurev1.RegisterUserRequest{Email: "ada@example.com", Name: "Ada"})

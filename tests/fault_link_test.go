@@ -115,8 +115,8 @@ func linkEngine(t *testing.T) (*faultProxy, *engine.Engine, *eventstore.Log) {
 // wrong: commands are acknowledged or their outcome is unknown, and repeating them settles it, exactly once each. While
 // there is no contact the engine says that it can't answer for what it knows.
 //
-// With unknown outcomes sent again as new commits, decided anew, the chain gets commands twice; with Fresh answering nil,
-// the loss of contact is never seen: both tried.
+// With Recall forgetting everything, repeated commands are refused; without the guard in Append, appends that are repeated
+// land twice; with Fresh answering nil, the loss of contact is never seen: all tried.
 func TestFaultLinkUnderLoad(t *testing.T) {
 	t.Parallel()
 	proxy, e, log := linkEngine(t)

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -78,7 +79,7 @@ func TestProcessKilledUnderLoad(t *testing.T) {
 	figures := killJudge(t, state, found, writers)
 	landed := 0
 	for _, r := range repeated {
-		if e := found[r.command.digest]; len(e) > 0 && e[0].at <= r.before {
+		if e := found[r.command.key]; len(e) > 0 && e[0].at <= r.before {
 			landed++
 		}
 	}
@@ -227,7 +228,9 @@ func replayTwice(t *testing.T, log engine.Log, to domain.Position) (*domain.Stat
 		parent = eventstore.HashOf(m.Data)
 		for _, e := range commit.GetEntries() {
 			if id := e.GetIdempotency(); id != nil {
-				found[string(id.Key)] = append(found[string(id.Key)], killEntry{m.Position, e})
+				// By the client's name for the request, or without one by what its key became.
+				name := cmp.Or(e.GetRequest().GetRequestId(), string(id.Key))
+				found[name] = append(found[name], killEntry{m.Position, e})
 			}
 		}
 		if errors.Is(err, eventstore.ErrVoid) {

@@ -18,9 +18,10 @@ type decision struct {
 	commit *eventv1.Commit
 	data   []byte
 	next   *domain.State
-	// decided is how many of the group were decided; rest did not fit any more.
-	decided int
-	rest    []*waiting
+	// writers are the callers whose outcomes the commit holds, entry by entry.
+	writers []*waiting
+	// rest are those of the group whose outcomes did not fit any more.
+	rest []*waiting
 	// answers are given once the commit landed, or at once if there is none.
 	answers []pending
 }
@@ -80,10 +81,10 @@ func (e *Engine) decide(base *domain.State, group []*waiting, limit int) (*decis
 				size += room
 				d.next = next
 				commit.Entries = append(commit.Entries, entry)
+				d.writers = append(d.writers, w)
 			}
 			d.answers = append(d.answers, p)
 		}
-		d.decided++
 		d.rest = d.rest[1:]
 	}
 	return e.seal(d, commit, barrier)

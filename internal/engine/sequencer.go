@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/tenurehq/tenure/domain"
@@ -168,6 +169,10 @@ func (e *Engine) process(ctx context.Context, group []*waiting) {
 	limit, races := e.log.MaxBytes(), 0
 	current := e.cfg.Sole // whether the state is known to be current without an append
 	for len(group) > 0 {
+		if ctx.Err() != nil {
+			refuse(group, outcomeNone())
+			return
+		}
 		base := e.State()
 		if err := errors.Join(e.usable(), e.clockSane(e.cfg.Clock(), base)); err != nil {
 			var known *domain.Error
@@ -208,9 +213,11 @@ func (e *Engine) process(ctx context.Context, group []*waiting) {
 				return
 			}
 		case tooLarge:
-			if d.decided == 1 {
-				refuse(group[:1], domain.Errorf(domain.CodeExhausted, TooLarge, "the command is larger than one commit may be (%d bytes); send less at once", e.log.MaxBytes()))
-				group, limit = group[1:], e.log.MaxBytes()
+			if len(d.writers) == 1 {
+				big := d.writers[0]
+				refuse([]*waiting{big}, domain.Errorf(domain.CodeExhausted, TooLarge, "the command is larger than one commit may be (%d bytes); send less at once", e.log.MaxBytes()))
+				group = slices.DeleteFunc(group, func(w *waiting) bool { return w == big })
+				limit = e.log.MaxBytes()
 				continue
 			}
 			limit = len(d.data) / 2

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"crypto/sha256"
 	"net/http"
 	"regexp"
 	"strings"
@@ -63,8 +62,8 @@ func (g *gate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		began := time.Now()
 		c, err := g.admit(ctx, conn.Spec(), conn.RequestHeader(), nil)
+		conn.ResponseHeader().Set(HeaderRequestID, c.requestID)
 		if err == nil {
-			conn.ResponseHeader().Set(HeaderRequestID, c.requestID)
 			err = next(withCall(ctx, c), &validating{conn})
 		}
 		if err != nil {
@@ -105,13 +104,17 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 			return c, err
 		}
 		var err error
-		if c.idempotency, err = idempotency(h, c, m); err != nil {
+		if c.idempotency, err = g.fingerprints(h, c, m); err != nil {
 			return c, err
 		}
 	}
 	wanted, err := consistency(h)
 	if err != nil {
 		return c, err
+	}
+	if c.actor.Kind == 0 && wanted.Level > engine.AtLeast {
+		// What costs a question to the leader, or a commit that stays for ever, is not for strangers.
+		return c, unauthenticated("%s above at_least needs credentials", HeaderConsistency)
 	}
 	s, err := g.Engine.Await(ctx, wanted)
 	if err != nil {
@@ -150,8 +153,8 @@ func consistency(h http.Header) (engine.Consistency, error) {
 	return engine.Consistency{Level: level, Token: token}, nil
 }
 
-// idempotency digests the key the client sent, if any, with the actor, and the command.
-func idempotency(h http.Header, c *call, m proto.Message) (*eventv1.Idempotency, error) {
+// fingerprints digests the key the client sent, if any, with the actor, and the command.
+func (g *gate) fingerprints(h http.Header, c *call, m proto.Message) (*eventv1.Idempotency, error) {
 	key := h.Get(HeaderIdempotencyKey)
 	if key == "" {
 		return nil, nil
@@ -163,9 +166,11 @@ func idempotency(h http.Header, c *call, m proto.Message) (*eventv1.Idempotency,
 	if err != nil {
 		return nil, err
 	}
-	actor := sha256.Sum256([]byte(c.actor.String() + "\x00" + key))
-	command := sha256.Sum256(append([]byte(c.procedure+"\x00"), content...))
-	return &eventv1.Idempotency{Key: actor[:16], Command: command[:16]}, nil
+	// Keyed, because what is digested stays in the log for ever and may be somebody's name.
+	return &eventv1.Idempotency{
+		Key:     g.Vault.Fingerprint([]byte(c.actor.String()), []byte(key)),
+		Command: g.Vault.Fingerprint([]byte(c.procedure), content),
+	}, nil
 }
 
 var safeID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

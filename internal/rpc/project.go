@@ -109,7 +109,7 @@ func (s *Server) PreviewTransfer(ctx context.Context, req *tenurev1.PreviewTrans
 	if err != nil {
 		return nil, err
 	}
-	preview := state.PreviewTransfer(c, callFrom(ctx).now)
+	preview := state.PreviewTransfer(c, callFrom(ctx).actor, callFrom(ctx).now)
 	res := &tenurev1.PreviewTransferResponse{KeysKept: uint32(preview.KeysKept)}
 	for _, reason := range preview.Obstacles {
 		res.Obstacles = append(res.Obstacles, string(reason))

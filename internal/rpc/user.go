@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/engine"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -42,7 +43,7 @@ func (s *Server) RegisterUser(ctx context.Context, req *tenurev1.RegisterUserReq
 	if !found {
 		return nil, domain.Errorf(domain.CodeAborted, "CONTENTION", "the account changed at the same time; try again")
 	}
-	if u.ID != c.ID && c.Email != nil {
+	if u.ID != c.ID && c.Email != nil && !chosen {
 		// Somebody else was quicker: the key made for this id holds nothing.
 		if err := s.Vault.Destroy(ctx, id); err != nil {
 			s.Logger.Warn("a personal key without a person could not be removed", "error", err)
@@ -100,7 +101,11 @@ func (s *Server) ListUsers(ctx context.Context, req *tenurev1.ListUsersRequest) 
 func (s *Server) UpdateUser(ctx context.Context, req *tenurev1.UpdateUserRequest) (*tenurev1.UpdateUserResponse, error) {
 	c := domain.UpdateUser{ID: domain.UserID(req.UserId)}
 	targets, err := c.Targets(callFrom(ctx).state)
-	state, err := s.authorize(ctx, targets, err)
+	if _, err = s.authorize(ctx, targets, err); err != nil {
+		return nil, err
+	}
+	// The domain can't compare sealed names, so what is compared here must not be old.
+	state, err := s.Engine.Await(ctx, engine.Consistency{Level: engine.LeaderLatest})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type derivedKeys struct {
 	id     string
 	wrap   []byte // encrypts subjects' keys
 	digest []byte // keys Vault.Digest
+	print  []byte // keys Vault.Fingerprint
 }
 
 // LoadMaster reads the master key from the file at path: 32 bytes as hexadecimal or base64 text. If there is no file it
@@ -80,7 +81,11 @@ func newMaster(key []byte) (Master, error) {
 	if err != nil {
 		return Master{}, err
 	}
-	keys := derivedKeys{id: hex.EncodeToString(id), wrap: wrap, digest: digest}
+	fingerprint, err := hkdf.Key(sha256.New, key, nil, "tenure sealing fingerprint", 32)
+	if err != nil {
+		return Master{}, err
+	}
+	keys := derivedKeys{id: hex.EncodeToString(id), wrap: wrap, digest: digest, print: fingerprint}
 	return Master{func() derivedKeys { return keys }}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,6 +35,7 @@ type Vault struct {
 	bucket *bucket
 	wrap   cipher.AEAD
 	digest []byte
+	print  []byte
 	cache  *keyCache
 }
 
@@ -51,7 +53,7 @@ func Open(ctx context.Context, js jetstream.JetStream, master Master, replicas i
 	if err != nil {
 		return nil, fmt.Errorf("personal keys: %w", err)
 	}
-	return &Vault{bucket: b, wrap: wrap, digest: master.derived().digest, cache: newKeyCache(cachedKeys)}, nil
+	return &Vault{bucket: b, wrap: wrap, digest: master.derived().digest, print: master.derived().print, cache: newKeyCache(cachedKeys)}, nil
 }
 
 // Seal encrypts plaintext for this subject and field, and makes the subject's key at its first use. Nothing to seal is a
@@ -122,6 +124,17 @@ func (v *Vault) Digest(email string) []byte {
 	mac := hmac.New(sha256.New, v.digest)
 	mac.Write([]byte(strings.ToLower(strings.TrimSpace(email))))
 	return mac.Sum(nil)
+}
+
+// Fingerprint is a keyed digest of any content, 16 bytes, for telling whether two are the same. Content may be personal: to
+// who lacks the master key the fingerprint tells nothing, not even whether a guess is right.
+func (v *Vault) Fingerprint(content ...[]byte) []byte {
+	mac := hmac.New(sha256.New, v.print)
+	for _, c := range content {
+		_ = binary.Write(mac, binary.BigEndian, uint64(len(c)))
+		mac.Write(c)
+	}
+	return mac.Sum(nil)[:16]
 }
 
 // key returns the subject's key, from memory if it is there.

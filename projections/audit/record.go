@@ -60,9 +60,18 @@ func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Eve
 	if err != nil {
 		return nil, err
 	}
+	orgIDs, by := e.OrgIds, actor(entry.Actor)
+	if !r.Instance && e.ProjectId == "" {
+		// An event about a person names every organization of theirs; which others those are is not this one's business.
+		here := string(r.Place.Org.ID)
+		if len(e.OrgIds) > 0 && e.OrgIds[0] != here {
+			by.Role = ""
+		}
+		orgIDs = []string{here}
+	}
 	record := &tenurev1.AuditRecord{
-		EventType: EventType(e), Command: entry.Command, CommandId: entry.CommandId, Actor: actor(entry.Actor),
-		OrgIds: e.OrgIds, ProjectId: e.ProjectId, UserId: e.UserId, KeyId: e.KeyId, Reason: entry.Reason, Data: data,
+		EventType: EventType(e), Command: entry.Command, CommandId: entry.CommandId, Actor: by,
+		OrgIds: orgIDs, ProjectId: e.ProjectId, UserId: e.UserId, KeyId: e.KeyId, Reason: entry.Reason, Data: data,
 		RequestId: entry.Request.GetRequestId(), TraceId: entry.Request.GetTraceId(),
 	}
 	// Where instance admins work from is not the tenants' business.

@@ -449,9 +449,9 @@ func (x *RequestInfo) GetTraceId() string {
 // Idempotency lets a repeated command find its first outcome.
 type Idempotency struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// First 16 bytes of SHA-256 of the actor and the key the client sent.
+	// Keyed digest of the actor and the key the client sent, 16 bytes.
 	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// First 16 bytes of SHA-256 of the command's name and content.
+	// Keyed digest of the command's name and content, 16 bytes.
 	Command       []byte `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
