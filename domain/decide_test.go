@@ -49,7 +49,7 @@ type row struct {
 var tables = [][]row{
 	instanceRows, orgRows, orgStatusRows, projectRows, projectStateRows, transferRows, grantRows, revokeRows, ownerRows,
 	ceilingRows, userRows, createKeyRows, keyCeilingRows, updateKeyRows, rotateKeyRows, revokeKeyRows, partialKeyRows,
-	hiddenRows,
+	hiddenRows, escalationRows,
 }
 
 func TestCommands(t *testing.T) {

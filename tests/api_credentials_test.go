@@ -42,7 +42,7 @@ func apiBadCredentials(t *testing.T, s *apiServer, a apiTenant) []badCredentials
 	stranger := apiStart(t, nil)
 	foreign := stranger.key(t, stranger.admin(), &tenurev1.CreateKeyRequest{Instance: true})
 
-	expired := s.key(t, admin, &tenurev1.CreateKeyRequest{OrgId: a.org, ExpiresAt: timestamppb.New(s.Engine.Now().Add(time.Second))})
+	expired := s.key(t, admin, &tenurev1.CreateKeyRequest{OrgId: a.org, ExpiresAt: timestamppb.New(s.Engine.Now().Add(2 * time.Second))})
 	s.ahead.Add(int64(2 * time.Second))
 	revoked := s.key(t, admin, &tenurev1.CreateKeyRequest{OrgId: a.org})
 	apiOK[*tenurev1.RevokeKeyResponse](t, admin, &tenurev1.RevokeKeyRequest{KeyId: revoked.id})

@@ -146,6 +146,9 @@ func (p apiStory) person(email string) (id, secret string) {
 // Where people of the story call from.
 const adminAt, bobAt, adaAt, tessAt = "198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"
 
+// apiSoon is when what expires in the story does. The server's clock is moved there: further, and it would not decide.
+const apiSoon = 4 * time.Second
+
 // The whole life of a project and its keys, the same in every protocol: an override beats the role, an expired grant is
 // none, a transfer keeps the key, rotation keeps both keys for the grace, revocation ends one at once. The project's
 // history follows it; what is personal about the people of the former organization stays behind. Seen to fail when every
@@ -186,11 +189,12 @@ func (p apiStory) play() {
 	check("allowed", "true", "reason", "ORG_ROLE", "role", "MEMBER")
 	p.ok("GrantRole", adaKey, adaAt, `{"project_id": %q, "user_id": %q, "role": "VIEWER"}`, project, carla)
 	check("allowed", "<nil>", "reason", "ROLE_LACKS_PERMISSION", "role", "VIEWER")
-	soon := p.server.Engine.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)
+	soon := p.server.Engine.Now().Add(apiSoon).UTC().Format(time.RFC3339Nano)
 	p.ok("GrantRole", adaKey, adaAt, `{"project_id": %q, "user_id": %q, "role": "ADMIN", "expires_at": %q}`, project, carla, soon)
 	check("allowed", "true", "reason", "PROJECT_OVERRIDE", "role", "ADMIN")
-	p.server.ahead.Add(int64(time.Second))
-	check("allowed", "true", "reason", "ORG_ROLE", "role", "MEMBER")
+	dan, danKey := p.person("dan@source.example")
+	p.ok("GrantRole", bobKey, bobAt, `{"org_id": %q, "user_id": %q, "role": "VIEWER", "expires_at": %q}`, source, dan, soon)
+	p.ok("GetOrg", danKey, adaAt, `{"org_id": %q}`, source)
 
 	key := p.ok("CreateKey", bobKey, bobAt, `{"project_id": %q, "name": "ingest", "preset": "ingest-only"}`, project)
 	id, public, secret := key.at("key", "id"), key.at("key", "publicKey"), key.at("secret")
@@ -205,17 +209,22 @@ func (p apiStory) play() {
 	verify(secret, "valid", "true", "keyId", id, "projectId", project, "orgId", target, "permissions", "[scores:CUD]")
 	check("allowed", "<nil>", "reason", "NOT_A_MEMBER", "role", "<nil>")
 
-	next := p.ok("RotateKey", tessKey, tessAt, `{"key_id": %q, "grace": "1s"}`, id)
+	next := p.ok("RotateKey", tessKey, tessAt, `{"key_id": %q, "grace": "%.0fs"}`, id, apiSoon.Seconds())
 	verify(secret, "valid", "true", "keyId", id)
 	old := public
 	public = next.at("key", "publicKey")
 	verify(next.at("secret"), "valid", "true", "keyId", next.at("key", "id"), "orgId", target)
-	p.server.ahead.Add(int64(time.Second))
-	verify(next.at("secret"), "valid", "true")
 	p.ok("RevokeKey", tessKey, tessAt, `{"key_id": %q, "reason": "leaked"}`, next.at("key", "id"))
 	verify(next.at("secret"), "valid", "<nil>", "reason", "KEY_REVOKED", "permissions", "<nil>")
+
+	p.server.ahead.Add(int64(apiSoon))
 	public = old
 	verify(secret, "valid", "<nil>", "reason", "KEY_EXPIRED", "permissions", "<nil>")
+	p.is(p.ok("Check", apiAdminKey, adminAt, `{"user_id": %q, "permission": "organizationMembers:read", "org_id": %q}`, dan, source),
+		"allowed", "<nil>", "reason", "GRANT_EXPIRED", "role", "<nil>")
+	if _, code := p.speak(p.T, "GetOrg", danKey, adaAt, fmt.Sprintf(`{"org_id": %q}`, source)); code != connect.CodeNotFound {
+		p.Errorf("an expired member sees the organization: %s", code)
+	}
 	p.history(project, source, target, map[string]string{"bob": bob, "tess": tess}, bobKey, tessKey)
 }
 
@@ -256,7 +265,7 @@ func (p apiStory) history(project, source, target string, ids map[string]string,
 	}
 	types, text = read(bobKey, bobAt, "org_id", source)
 	want("the source's history", types,
-		"ProjectTransferred KeyCreated RoleGranted RoleGranted RoleGranted ProjectCreated RoleGranted OrgCreated")
+		"ProjectTransferred KeyCreated RoleGranted RoleGranted RoleGranted RoleGranted ProjectCreated RoleGranted OrgCreated")
 	if !strings.Contains(text, bobAt) || strings.Contains(text, tessAt) {
 		p.Errorf("the source's history shows its own people's addresses, and only those: %s", text)
 	}

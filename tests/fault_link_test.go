@@ -128,7 +128,7 @@ func TestFaultLinkUnderLoad(t *testing.T) {
 		name string
 		mode linkMode
 	}{{"cut", linkCut}, {"held", linkHeld}, {"deaf", linkDeaf}} {
-		unknown, at := w.unknown.Load(), e.State().Position
+		unknown, retries, at := w.unknown.Load(), e.Stats().Retries, e.State().Position
 		proxy.set(fault.mode)
 		faultUntil(t, fault.name+": unknown outcomes", func() bool { return w.unknown.Load() > unknown })
 		faultUntil(t, fault.name+": loss of contact", func() bool {
@@ -136,6 +136,7 @@ func TestFaultLinkUnderLoad(t *testing.T) {
 			err := e.Fresh()
 			return errors.As(err, &known) && known.Code == domain.CodeUnavailable && known.Reason == engine.NoContact
 		})
+		faultUntil(t, fault.name+": appends sent again", func() bool { return e.Stats().Retries > retries+1 })
 		if fault.mode == linkDeaf {
 			faultUntil(t, "deaf: a commit that landed unacknowledged", func() bool {
 				tip, err := log.Tip(processContext(t))

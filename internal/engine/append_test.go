@@ -191,6 +191,58 @@ func TestTooLarge(t *testing.T) {
 	createdOnce(t, e, log, ids...)
 }
 
+// A command that is too large alone is told so whatever waits beside it. Fails if it is known by being the only one decided
+// instead of the only one written: tried, it then never ends.
+func TestTooLargeBesideARejection(t *testing.T) {
+	t.Parallel()
+	log := openLog(t)
+	e := start(t, log, nil)
+	must(t, e, createOrg("taken"))
+	entered, release := make(chan struct{}), make(chan struct{})
+	once := sync.Once{}
+	log.set(func(f *faulty) {
+		f.append = func(ctx context.Context, expected domain.Position, data []byte, h eventstore.Header) error {
+			once.Do(func() {
+				close(entered)
+				<-release
+			})
+			if len(data) > 4000 {
+				return eventstore.ErrTooLarge
+			}
+			return log.Log.Append(ctx, expected, data, h)
+		}
+	})
+	answers := make(chan error, 4)
+	give := func(req Request) {
+		go func() {
+			_, err := e.Execute(context.Background(), req)
+			answers <- err
+		}()
+	}
+	give(createOrg("first"))
+	<-entered
+	big := createOrg("big")
+	big.Reason = string(make([]byte, 8000))
+	for i, req := range []Request{createOrg("taken"), big, createOrg("small")} {
+		give(req)
+		eventually(t, "it is queued", func() bool { return len(e.queue) == i+1 })
+	}
+	close(release)
+	reasons := map[domain.Reason]int{}
+	for range 4 {
+		var known *domain.Error
+		if errors.As(<-answers, &known) {
+			reasons[known.Reason]++
+		} else {
+			reasons[""]++
+		}
+	}
+	if reasons[""] != 2 || reasons[TooLarge] != 1 || reasons[domain.IDTaken] != 1 {
+		t.Errorf("answers by reason: %v", reasons)
+	}
+	createdOnce(t, e, log, "first", "small")
+}
+
 func TestGroupsShareCommits(t *testing.T) {
 	t.Parallel()
 	log := openLog(t)
