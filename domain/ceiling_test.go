@@ -90,6 +90,22 @@ var ceilingRows = []row{
 		name: "the block of an OWNER, by an ADMIN", given: []domain.Command{domain.GrantRole{Project: "web", User: "olga", Role: domain.None}},
 		by: user("adam"), when: domain.RevokeRole{Project: "web", User: "olga"}, code: domain.CodeDenied, reason: domain.GrantCeiling,
 	}, {
+		name: "an expiry to the block of an OWNER, by an ADMIN", given: []domain.Command{override("olga", domain.None, never)},
+		by: user("adam"), when: domain.GrantRole{Project: "web", User: "olga", Role: domain.None, ExpiresAt: in(hour)},
+		code: domain.CodeDenied, reason: domain.GrantCeiling,
+	}, {
+		name: "VIEWER for an hour to an OWNER who is blocked, by an ADMIN", given: []domain.Command{override("olga", domain.None, never)},
+		by: user("adam"), when: domain.GrantRole{Project: "web", User: "olga", Role: domain.Viewer, ExpiresAt: in(hour)},
+		code: domain.CodeDenied, reason: domain.GrantCeiling,
+	}, {
+		name: "VIEWER for good to an OWNER who is blocked, by an ADMIN", given: []domain.Command{override("olga", domain.None, never)},
+		by: user("adam"), when: domain.GrantRole{Project: "web", User: "olga", Role: domain.Viewer},
+		then: `org_ids:"acme" project_id:"web" user_id:"olga" role_granted{grant{old{role:"NONE"} new{role:"VIEWER"}}}`,
+	}, {
+		name: "an expiry to the block of an OWNER, by an OWNER", given: secondOwner(override("olga", domain.None, never)),
+		by: user("sam"), when: domain.GrantRole{Project: "web", User: "olga", Role: domain.None, ExpiresAt: in(hour)},
+		then: `org_ids:"acme" project_id:"web" user_id:"olga" role_granted{grant{old{role:"NONE"} new{role:"NONE" expires_at{@1h}}}}`,
+	}, {
 		// The override sleeps while the membership is expired; who wakes it must hold it.
 		name: "a membership that wakes an OWNER's override, by an ADMIN", by: user("adam"), after: hour,
 		given: []domain.Command{domain.GrantRole{Project: "web", User: "mia", Role: domain.Owner}, expiringMember("acme", "mia")},

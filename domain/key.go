@@ -230,6 +230,9 @@ func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if !k.Permissions.Within(s.keyCeiling(by, at, now)) {
 		return nil, Errorf(CodeDenied, KeyCeiling, "the key holds more than you do here, so you may not see its new secret; ask somebody who holds it")
 	}
+	if err := s.withinCaller(by, k.ExpiresAt, k.Networks); err != nil {
+		return nil, err
+	}
 	if s.taken(c.Successor) {
 		return nil, idTaken(string(c.Successor.ID))
 	}

@@ -151,7 +151,7 @@ var strongAndWeak = []domain.Command{
 }
 
 // keyCeilingRows: a key never holds more than whoever made it. Without the call of Within in grantable, in UpdateKey or in
-// RotateKey these fail: tried, for each of the three.
+// RotateKey these fail: tried, for each of the three. What bounds a key besides its permissions is in keycaller_test.go.
 var keyCeilingRows = []row{
 	{
 		name: "more than an ADMIN holds", by: user("adam"), when: domain.CreateKey{Minted: minted("k"), Project: "web", Permissions: words("project:read project:delete")},
@@ -177,7 +177,7 @@ var keyCeilingRows = []row{
 		when: domain.CreateKey{Minted: minted("k"), User: "olga", Permissions: words("project:update")},
 		code: domain.CodeDenied, reason: domain.KeyCeiling,
 	}, {
-		name: "of the person, as much as their key holds", given: strongAndWeak, by: pat("k_small", "olga"),
+		name: "of the person, by a key of theirs that holds less than all", given: strongAndWeak, by: pat("k_small", "olga"),
 		when: domain.CreateKey{Minted: minted("k"), User: "olga"},
 		code: domain.CodeDenied, reason: domain.KeyCeiling,
 	}, {

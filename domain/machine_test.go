@@ -171,6 +171,37 @@ func (m *machine) withinKeyCeiling(t *rapid.T, by domain.Actor, c domain.Command
 			t.Fatalf("%s: %+v: a key got or had %s, which the actor does not hold", by, c, name)
 		}
 	}
+	m.withinCaller(t, by, c)
+}
+
+// withinCaller: what is done with a key makes no key live longer than that one does, and with a person's only if it holds
+// everything.
+func (m *machine) withinCaller(t *rapid.T, by domain.Actor, c domain.Command) {
+	caller := m.model.keys[by.Key]
+	if caller == nil {
+		return
+	}
+	expires, of := time.Time{}, domain.UserID("")
+	switch c := c.(type) {
+	case domain.CreateKey:
+		expires, of = c.ExpiresAt, c.User
+	case domain.RotateKey:
+		expires, of = m.model.keys[c.ID].expires, m.model.keys[c.ID].user
+	case domain.UpdateKey:
+		if expires, of = m.model.keys[c.ID].expires, m.model.keys[c.ID].user; c.ExpiresAt == nil || c.ExpiresAt.Equal(expires) {
+			expires = caller.expires
+		} else {
+			expires = *c.ExpiresAt
+		}
+	default:
+		return
+	}
+	if !caller.expires.IsZero() && (expires.IsZero() || expires.After(caller.expires)) {
+		t.Fatalf("%s: %+v: a key that ends %s made one live until %s", by, c, caller.expires, expires)
+	}
+	if of != "" && len(caller.names) < len(everyName()) {
+		t.Fatalf("%s: %+v: a narrow key changed one of a person", by, c)
+	}
 }
 
 // invariants hold after every step.

@@ -132,14 +132,24 @@ func (m *model) mayGive(a domain.Actor, l levelled, o domain.OrgID, p domain.Pro
 	return m.holds(a, l, o, p, now) || m.holds(a, l, o, "", now)
 }
 
+// holdsAll tells whether the actor holds in an organization all that a role holds in a project.
+func (m *model) holdsAll(a domain.Actor, r domain.Role, o domain.OrgID, now time.Time) bool {
+	for l := range roleHolds()[r] {
+		if l.level == domain.ProjectLevel && !m.holds(a, l, o, "", now) {
+			return false
+		}
+	}
+	return true
+}
+
 // mayPutInKey tells whether the actor may give a new key of the principal a permission of this name.
 func (m *model) mayPutInKey(a domain.Actor, name string, c domain.CreateKey, now time.Time) bool {
 	switch {
 	case c.Project != "":
-		return m.mayGive(a, levelled{domain.ProjectLevel, name}, m.projects[c.Project].org, c.Project, now) &&
+		return m.holds(a, levelled{domain.ProjectLevel, name}, m.projects[c.Project].org, c.Project, now) &&
 			roleHolds()[domain.Owner][levelled{domain.ProjectLevel, name}]
 	case c.Org != "" && c.User == "":
-		return m.mayGive(a, levelled{domain.OrgLevel, name}, c.Org, "", now) || m.mayGive(a, levelled{domain.ProjectLevel, name}, c.Org, "", now)
+		return m.holds(a, levelled{domain.OrgLevel, name}, c.Org, "", now) || m.holds(a, levelled{domain.ProjectLevel, name}, c.Org, "", now)
 	}
 	return a.Key == "" || slices.Contains(m.keys[a.Key].names, name)
 }
@@ -236,8 +246,9 @@ func (m *model) apply(c domain.Command, by domain.Actor, now time.Time) {
 		}
 	case domain.TransferProject:
 		p := m.projects[c.ID]
-		maps.DeleteFunc(p.overrides, func(u domain.UserID, _ domain.Grant) bool {
-			return !c.KeepOverrides || m.role(u, p.org, "", now) == "" || m.role(u, c.Target, "", now) == ""
+		maps.DeleteFunc(p.overrides, func(u domain.UserID, g domain.Grant) bool {
+			return !c.KeepOverrides || m.role(u, p.org, "", now) == "" || m.role(u, c.Target, "", now) == "" ||
+				!m.holdsAll(by, g.Role, c.Target, now)
 		})
 		if p.org = c.Target; c.NewName != nil {
 			p.name = *c.NewName

@@ -15,6 +15,11 @@ var webOverrides = []domain.Command{
 	domain.GrantRole{Project: "web", User: "ivan", Role: domain.Viewer, ExpiresAt: in(48 * hour)},
 }
 
+// strongOverride is one of a member of both that holds more than an ADMIN does.
+var strongOverride = []domain.Command{
+	domain.GrantRole{Org: "globex", User: "olga", Role: domain.Viewer}, domain.GrantRole{Project: "web", User: "olga", Role: domain.Owner},
+}
+
 func expiringMember(org domain.OrgID, id domain.UserID) domain.Command {
 	return domain.GrantRole{Org: org, User: id, Role: domain.RoleMember, ExpiresAt: in(hour)}
 }
@@ -41,6 +46,15 @@ var transferRows = []row{
 		when: domain.TransferProject{ID: "web", Target: "globex", KeepOverrides: true},
 		then: `org_ids:"acme" org_ids:"globex" project_id:"web" project_transferred{
 			dropped_overrides{user_id:"mia" grant{role:"ADMIN"}}}`,
+	}, {
+		name: "an override that holds more than the actor does in the target ends", given: strongOverride, by: user("ivan"),
+		when: domain.TransferProject{ID: "web", Target: "globex", KeepOverrides: true},
+		then: `org_ids:"acme" org_ids:"globex" project_id:"web" project_transferred{
+			dropped_overrides{user_id:"olga" grant{role:"OWNER"}}}`,
+	}, {
+		name: "an override that holds no more than the actor is kept", given: strongOverride, by: instance,
+		when: domain.TransferProject{ID: "web", Target: "globex", KeepOverrides: true},
+		then: `org_ids:"acme" org_ids:"globex" project_id:"web" project_transferred{}`,
 	}, {
 		name: "an expired membership in the target counts as none", by: instance, after: hour,
 		given: append(slices.Clone(webOverrides), expiringMember("globex", "ivan"), expiringMember("globex", "mia")),

@@ -24,6 +24,17 @@ var userRows = []row{
 		name: "the id of an erased user", by: instance, when: domain.RegisterUser{ID: "erik", Chosen: true, EmailDigest: []byte("digest of new")},
 		code: domain.CodeExists, reason: domain.IDTaken,
 	}, {
+		name: "an e-mail that the edge took for known", by: instance, when: domain.RegisterUser{ID: "new", EmailDigest: []byte("digest of new")},
+		code: domain.CodeAborted, reason: "CONTENTION",
+	}, {
+		name: "the id that the instance seals under", by: instance,
+		when: domain.RegisterUser{ID: "instance", Chosen: true, Email: sealed("instance", "e"), EmailDigest: []byte("e")},
+		code: domain.CodeInvalid, reason: domain.InvalidField,
+	}, {
+		name: "an id that a key may seal under", by: instance,
+		when: domain.RegisterUser{ID: "key_1", Chosen: true, Email: sealed("key_1", "e"), EmailDigest: []byte("e")},
+		code: domain.CodeInvalid, reason: domain.InvalidField,
+	}, {
 		name: "by a person", by: user("olga"), when: register("new"), code: domain.CodeDenied, reason: domain.PermissionDenied,
 	}, {
 		name: "a known e-mail, by a person, same answer", by: user("olga"), when: register("sam"),

@@ -22,7 +22,8 @@ import (
 // command to any of the servers, so that nearly every command is decided on something another server wrote. Nothing
 // acknowledged is lost, nothing happens twice, all servers come to the same state, and so does a replay.
 //
-// Without the guard in Append, commands are lost and the servers differ: tried.
+// Without the guard in Append, and with acknowledgements of any position taken for good ones, what was acknowledged is not
+// there when the next command needs it: tried.
 func TestFaultClusterThreeServersOverStepDowns(t *testing.T) {
 	t.Parallel()
 	const stepDowns, between = 6, 60

@@ -31,7 +31,7 @@ func faultAtOnce[R any](t *testing.T, f *faultServers, give func(ctx context.Con
 
 // Commands that contradict each other come to three servers at the same moment. What the rules allow once happens once.
 //
-// Without the guard in Append, and with a lost race taken for a won one, each of the three fails: tried.
+// Without the guard in Append, and with acknowledgements of any position taken for good ones, each of the three fails: tried.
 func TestFaultRaces(t *testing.T) {
 	t.Parallel()
 	_, f := startFaultCluster(t)

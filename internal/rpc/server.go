@@ -63,6 +63,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	s := &Server{Config: cfg, rules: rules}
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxMessage),
+		connect.WithCodec(protoCodec{}),
 		connect.WithInterceptors(&gate{s}),
 		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, p any) error {
 			cfg.Logger.Error("panic", "procedure", spec.Procedure, "panic", p)
