@@ -146,7 +146,7 @@ func (s *Server) WatchAudit(ctx context.Context, req *tenurev1.WatchAuditRequest
 	}
 }
 
-// auditTargets: the history of what was deleted stays readable to those who could read it.
+// auditTargets: the history of a deleted project stays readable to those who could read it.
 func auditTargets(state *domain.State, org, project string) ([]domain.Target, error) {
 	targets, err := state.PlaceTarget(domain.OrgID(org), domain.ProjectID(project))
 	for i := range targets {

@@ -52,7 +52,8 @@ type MemberServiceClient interface {
 	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone.
 	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND.
 	RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error)
-	// ListMembers lists the members of an organization, or everybody with a role in a project, by user id.
+	// ListMembers lists the members of an organization by user id, with their roles there or in one of its projects; those
+	// who have none there (NONE, expired, blocked) are listed as well.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
 }
 
@@ -132,7 +133,8 @@ type MemberServiceHandler interface {
 	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone.
 	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND.
 	RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error)
-	// ListMembers lists the members of an organization, or everybody with a role in a project, by user id.
+	// ListMembers lists the members of an organization by user id, with their roles there or in one of its projects; those
+	// who have none there (NONE, expired, blocked) are listed as well.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
 }
 
