@@ -36,6 +36,8 @@ func networks(names ...string) (list []netip.Prefix) {
 
 const inWeb = `org_ids:"acme" project_id:"web"`
 
+// createKeyRows fail if networks are not masked, a preset is not cut to the ceiling, a project's key may hold permissions of
+// organizations, or environments or taken secrets are not asked for: tried, for each.
 var createKeyRows = []row{
 	{
 		name: "every attribute, of a project", by: user("olga"),

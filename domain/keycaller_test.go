@@ -37,6 +37,7 @@ var keyCallerRows = []row{
 	refusedCaller("for ever, with a key that ends", byBounded, madeByBounded(networks("10.1.0.0/16"), never)),
 	refusedCaller("from everywhere, with a key that is bound", byBounded, madeByBounded(nil, in(hour))),
 	refusedCaller("from a wider network", byBounded, madeByBounded(networks("10.0.0.0/8"), in(hour))),
+	refusedCaller("from a wider network that begins in its own", byBounded, madeByBounded(networks("10.1.0.0/15"), in(hour))),
 	refusedCaller("from another network beside its own", byBounded, madeByBounded(networks("10.1.0.0/16", "10.2.0.0/16"), in(hour))),
 	refusedCaller("from all of the other kind", byBounded, madeByBounded(networks("::/0"), in(hour))),
 	refusedCaller("itself, longer", byBounded, domain.UpdateKey{ID: "bounded", ExpiresAt: new(in(25 * hour))}),

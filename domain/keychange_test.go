@@ -93,6 +93,7 @@ func rotatedText(where, id, attributes, change string) string {
 	return where + ` key_id:"` + id + `" key_rotated{successor_key_id:"next" successor` + mintedText("next", attributes) + ` expires_at{` + change + `}}`
 }
 
+// rotateKeyRows fail if the grace may pass the key's own expiry, or if a key may be rotated twice: tried.
 var rotateKeyRows = []row{
 	{
 		name: "with every attribute", given: attributes, by: user("adam"), when: domain.RotateKey{ID: "k", Successor: minted("next"), Grace: 24 * hour},

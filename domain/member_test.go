@@ -2,6 +2,8 @@ package domain_test
 
 import "github.com/tenurehq/tenure/domain"
 
+// grantRows fail if a membership that has expired counts for an override: tried. What binds both tables further is in
+// ceiling_test.go.
 var grantRows = []row{
 	{
 		name: "a new member, by an ADMIN", by: user("adam"), when: domain.GrantRole{Org: "acme", User: "sam", Role: domain.RoleMember},

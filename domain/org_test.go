@@ -10,6 +10,7 @@ func deleted(id domain.OrgID) []domain.Command {
 	return []domain.Command{domain.DeleteOrg{ID: id, Cascade: true}}
 }
 
+// orgRows fail if chosenID lets everything pass, or if anybody may name any owner: tried.
 var orgRows = []row{
 	{
 		name: "by a person who becomes its owner", by: user("sam"),
@@ -116,6 +117,7 @@ var orgRows = []row{
 	},
 }
 
+// orgStatusRows fail if deleted projects count as projects: tried.
 var orgStatusRows = []row{
 	{name: "an active one", by: instance, when: domain.SuspendOrg{ID: "acme"}, then: `org_ids:"acme" org_suspended{}`},
 	{name: "a suspended one", given: suspended("acme"), by: instance, when: domain.SuspendOrg{ID: "acme"}},

@@ -6,6 +6,8 @@ func projectDeleted(id domain.ProjectID) []domain.Command {
 	return []domain.Command{domain.DeleteProject{ID: id}}
 }
 
+// projectRows fail if nameFree, foldName, environmentsFree or chosenID lets everything pass, or if a deletion or a new name
+// does not free the old one: tried, for each.
 var projectRows = []row{
 	{
 		name: "everything, by an ADMIN", by: user("adam"),

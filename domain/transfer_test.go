@@ -24,6 +24,8 @@ func expiringMember(org domain.OrgID, id domain.UserID) domain.Command {
 	return domain.GrantRole{Org: org, User: id, Role: domain.RoleMember, ExpiresAt: in(hour)}
 }
 
+// transferRows fail if one of the obstacles is taken out, if a target that does not exist is answered before the project is
+// looked at, or if droppedOverrides leaves one of its questions out: tried, for each.
 var transferRows = []row{
 	{
 		name: "by an ADMIN of both", by: user("ivan"), when: domain.TransferProject{ID: "web", Target: "globex"},

@@ -2,6 +2,7 @@ package domain_test
 
 import "github.com/tenurehq/tenure/domain"
 
+// userRows fail if a known e-mail is not asked for, or an old or erased one not freed, or if alive is not asked: tried.
 var userRows = []row{
 	{
 		name: "a new e-mail", by: instance, when: register("new"),

@@ -23,7 +23,7 @@ import (
 func TestProcessGreetingWorksLiterally(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("there is no curl here")
+		t.Fatal("curl is needed: install it, or use .ci/run, which does")
 	}
 	p := processServeWith(t, nil, t.TempDir())
 	_, script, _ := strings.Cut(p.stdout.String(), "Try, with the instance admin's key:\n")
