@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/tenurehq/tenure/domain"
 )
 
@@ -188,17 +191,18 @@ func TestEffectiveRole(t *testing.T) {
 		user  domain.UserID
 		where string
 		after time.Duration
-		want  domain.Grant
+		want  domain.Effective
 	}{
-		{"vic", "project web", 0, domain.Grant{Role: domain.Admin, ExpiresAt: in(hour)}},
-		{"vic", "project web", hour, domain.Grant{Role: domain.Viewer}},
-		{"vic", "acme", 0, domain.Grant{Role: domain.Viewer}},
-		{"sam", "project web", 0, domain.Grant{Role: domain.RoleMember, ExpiresAt: in(hour)}},
-		{"sam", "project web", hour, domain.Grant{}},
-		{"gary", "acme", 0, domain.Grant{}},
+		{"vic", "project web", 0, domain.Effective{Role: domain.Admin, By: domain.ByProjectOverride, ExpiresAt: in(hour)}},
+		{"vic", "project web", hour, domain.Effective{Role: domain.Viewer, By: domain.ByOrgRole}},
+		{"vic", "acme", 0, domain.Effective{Role: domain.Viewer, By: domain.ByOrgRole}},
+		{"sam", "project web", 0, domain.Effective{Role: domain.RoleMember, By: domain.ByOrgRole, ExpiresAt: in(hour)}},
+		{"sam", "project web", hour, domain.Effective{}},
+		{"gary", "acme", 0, domain.Effective{}},
 	} {
-		if got := s.EffectiveRole(c.user, at(t, s, c.where), in(c.after)); got != c.want {
-			t.Errorf("%s in %s after %s: got %+v, want %+v", c.user, c.where, c.after, got, c.want)
+		got := s.EffectiveRole(c.user, at(t, s, c.where), in(c.after))
+		if diff := cmp.Diff(c.want, got, cmpopts.IgnoreUnexported(domain.Effective{})); diff != "" {
+			t.Errorf("%s in %s after %s (-want +got):\n%s", c.user, c.where, c.after, diff)
 		}
 	}
 }

@@ -107,9 +107,10 @@ func (a Actor) Stored(s *State, org OrgID, now time.Time) *eventv1.Actor {
 		stored.Kind, stored.Role = eventv1.Actor_KIND_INSTANCE, string(ByInstanceAdmin)
 	case ActorUser:
 		stored.Kind = eventv1.Actor_KIND_USER
-		if o, ok := s.orgs.Get(org); ok {
-			grant, _ := o.Members.Get(a.User)
-			stored.Role = string(grant.At(now))
+		if s.IsAdmin(a) {
+			stored.Role = string(ByInstanceAdmin)
+		} else if o, ok := s.orgs.Get(org); ok {
+			stored.Role = string(s.EffectiveRole(a.User, Place{Org: o}, now).Role)
 		}
 	case ActorOrg:
 		stored.Kind = eventv1.Actor_KIND_ORG

@@ -66,10 +66,12 @@ func (s *State) PlaceTarget(org OrgID, project ProjectID) ([]Target, error) {
 
 // UserTarget is a user that a request names.
 func (s *State) UserTarget(id UserID) ([]Target, error) {
-	if _, ok := s.users.Get(id); !ok {
+	u, ok := s.users.Get(id)
+	if !ok {
 		return nil, userNotFound(id)
 	}
-	return []Target{{User: id, Missing: userNotFound(id)}}, nil
+	home, _ := s.orgs.Get(u.Home)
+	return []Target{{User: id, Place: Place{Org: home}, Missing: userNotFound(id)}}, nil
 }
 
 // KeyTarget is the principal of a key that a request names.
@@ -92,7 +94,12 @@ func (s *State) PrincipalTarget(project ProjectID, org OrgID, user UserID) ([]Ta
 	case project != "":
 		return s.ProjectTarget(project)
 	case user != "":
-		return s.UserTarget(user)
+		targets, err := s.UserTarget(user)
+		if err == nil && targets[0].Place.Org != nil {
+			// A service account does not manage its keys by being itself.
+			targets[0].User = ""
+		}
+		return targets, err
 	case org != "":
 		return s.OrgTarget(org)
 	}
@@ -100,8 +107,8 @@ func (s *State) PrincipalTarget(project ProjectID, org OrgID, user UserID) ([]Ta
 }
 
 // chosenID refuses ids chosen by anybody but instance admins: they would reveal what exists.
-func chosenID(chosen bool, by Actor) error {
-	if chosen && by.Kind != ActorInstance && by.Kind != ActorSystem {
+func (s *State) chosenID(chosen bool, by Actor) error {
+	if chosen && !s.IsAdmin(by) && by.Kind != ActorSystem {
 		return Errorf(CodeDenied, ChosenID, "only instance admins may choose ids; leave it out and one is made")
 	}
 	return nil
@@ -113,3 +120,15 @@ func idTaken(id string) *Error {
 
 // one is the list of a single event.
 func one(e *eventv1.Event) []*eventv1.Event { return []*eventv1.Event{e} }
+
+// ActedIn are the organizations of an event that its actor acted in: of an offer, and of what is made of it, one side alone.
+func ActedIn(e *eventv1.Event) []string {
+	if e.OfferId == "" || len(e.OrgIds) < 2 {
+		return e.OrgIds
+	}
+	switch e.Body.(type) {
+	case *eventv1.Event_TransferOffered, *eventv1.Event_TransferCancelled:
+		return e.OrgIds[:1]
+	}
+	return e.OrgIds[1:]
+}

@@ -14,7 +14,7 @@ import (
 // projections and snapshots are compared by. Every field of every entity goes into it, found by reflection, so that a new
 // field can't be forgotten; a test holds State's own fields to the list below.
 func (s *State) Digest() Hash {
-	c := canon{sha256.New()}
+	c := canon{sha256.New(), s.Catalog()}
 	c.value(reflect.ValueOf(s.Position))
 	c.value(reflect.ValueOf(s.Hash))
 	c.value(reflect.ValueOf(s.Time))
@@ -29,6 +29,17 @@ func (s *State) Digest() Hash {
 	s.verifiers.canonical(c)
 	s.instanceKeys.canonical(c)
 	s.erased.canonical(c)
+	c.value(reflect.ValueOf(s.Catalog().own()))
+	s.admins.canonical(c)
+	s.plans.canonical(c)
+	s.dataPlanes.canonical(c)
+	s.groups.canonical(c)
+	s.invitations.canonical(c)
+	s.invited.canonical(c)
+	s.tokens.canonical(c)
+	s.offers.canonical(c)
+	s.identities.canonical(c)
+	s.inits.canonical(c)
 	c.uint(uint64(s.memory.count))
 	c.value(reflect.ValueOf(s.memory.forgot))
 	for _, b := range s.memory.buckets {
@@ -39,7 +50,10 @@ func (s *State) Digest() Hash {
 }
 
 // canon writes values so that different ones never read the same: everything of varying length begins with its length.
-type canon struct{ hash.Hash }
+type canon struct {
+	hash.Hash
+	catalog *Catalog
+}
 
 // canonical is what knows how to write itself.
 type canonical interface{ canonical(canon) }
@@ -55,8 +69,8 @@ func (t Table[K, V]) canonical(c canon) {
 
 // canonical writes names: a permission's place in the catalog means nothing to another build.
 func (s PermissionSet) canonical(c canon) {
-	for _, level := range []PermissionSet{allOrg, allProject} {
-		names := s.And(level).Names()
+	for _, level := range []Level{OrgLevel, ProjectLevel} {
+		names := c.catalog.NamesAt(level, s)
 		c.uint(uint64(len(names)))
 		for _, name := range names {
 			c.string(name)

@@ -56,12 +56,43 @@ const (
 	ExpiryInPast       Reason = "EXPIRY_IN_PAST"
 	KeyRotated         Reason = "KEY_ROTATED"
 	IdempotencyReuse   Reason = "IDEMPOTENCY_KEY_REUSED"
+
+	RoleNotFound            Reason = "ROLE_NOT_FOUND"
+	RoleExists              Reason = "ROLE_EXISTS"
+	RoleInUse               Reason = "ROLE_IN_USE"
+	UnknownRole             Reason = "UNKNOWN_ROLE"
+	BuiltInRole             Reason = "BUILT_IN_ROLE"
+	MemberByGroup           Reason = "MEMBER_BY_GROUP"
+	GroupNotFound           Reason = "GROUP_NOT_FOUND"
+	InvitationNotFound      Reason = "INVITATION_NOT_FOUND"
+	InvitationExists        Reason = "INVITATION_EXISTS"
+	InvitationEnded         Reason = "INVITATION_ENDED"
+	InvitationExpiredReason Reason = "INVITATION_EXPIRED"
+	OfferNotFound           Reason = "OFFER_NOT_FOUND"
+	OfferExists             Reason = "OFFER_EXISTS"
+	OfferEnded              Reason = "OFFER_ENDED"
+	OfferExpiredReason      Reason = "OFFER_EXPIRED"
+	OrgCreatorsOnly         Reason = "ORG_CREATORS"
+	NamingPolicy            Reason = "NAMING_POLICY"
+	BadPattern              Reason = "BAD_PATTERN"
+	PlanNotFound            Reason = "PLAN_NOT_FOUND"
+	QuotaExceeded           Reason = "QUOTA_EXCEEDED"
+	DataPlaneNotFound       Reason = "DATA_PLANE_NOT_FOUND"
+	DataPlaneDedicated      Reason = "DATA_PLANE_DEDICATED"
+	DataPlaneShared         Reason = "DATA_PLANE_SHARED"
+	ResidencyViolated       Reason = "RESIDENCY"
+	IsServiceAccount        Reason = "SERVICE_ACCOUNT"
+	IdentityTaken           Reason = "IDENTITY_TAKEN"
+	TooMany                 Reason = "TOO_MANY"
+	KeySchemeUnknown        Reason = "KEY_SCHEME"
 )
 
 // Reasons of access decisions and key verdicts. Those that deny because of a state are reasons of errors as well.
 const (
 	ByOrgRole         Reason = "ORG_ROLE"
+	ByOrgGroup        Reason = "ORG_GROUP"
 	ByProjectOverride Reason = "PROJECT_OVERRIDE"
+	ByProjectGroup    Reason = "PROJECT_GROUP"
 	ByKeyPermission   Reason = "KEY_PERMISSION"
 	ByInstanceAdmin   Reason = "INSTANCE_ADMIN"
 
@@ -69,6 +100,7 @@ const (
 	KeyLacks          Reason = "KEY_LACKS_PERMISSION"
 	BlockedInProject  Reason = "BLOCKED_IN_PROJECT"
 	NotAMember        Reason = "NOT_A_MEMBER"
+	MemberSuspended   Reason = "MEMBER_SUSPENDED"
 	GrantExpired      Reason = "GRANT_EXPIRED"
 	KeyOfOtherTenant  Reason = "KEY_OF_ANOTHER_TENANT"
 	UserUnknown       Reason = "USER_UNKNOWN"
@@ -135,11 +167,24 @@ func keyNotFound(id KeyID) *Error {
 	return Errorf(CodeNotFound, KeyNotFound, "there is no key %q that you can see; check the id and the key you call with", id)
 }
 
+func groupNotFound(id GroupID) *Error {
+	return Errorf(CodeNotFound, GroupNotFound, "there is no group %q that you can see; check the id and the key you call with", id)
+}
+
+func invitationNotFound(id InvitationID) *Error {
+	return Errorf(CodeNotFound, InvitationNotFound, "there is no invitation %q that you can see; check the id and the key you call with", id)
+}
+
+func offerNotFound(id OfferID) *Error {
+	return Errorf(CodeNotFound, OfferNotFound, "there is no transfer offer %q that you can see; check the id and the key you call with", id)
+}
+
 // stateMessages say what to do about a state that denies everything.
 var stateMessages = map[Reason]string{
 	OrgSuspended:    "the organization is suspended; an instance admin can resume it",
 	OrgDeleted:      "the organization was deleted",
 	ProjectDeleted:  "the project was deleted; RestoreProject brings it back",
+	MemberSuspended: "the membership is suspended; ResumeMember ends that",
 	UserDeactivated: "the user is deactivated; an instance admin can reactivate the account",
 	UserErased:      "the user was erased",
 	KeyRevoked:      "the key was revoked; use another one",

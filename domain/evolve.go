@@ -61,6 +61,21 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 	case *eventv1.Event_PepperIntroduced:
 		s.pepperIntroduced(body.PepperIntroduced)
 
+	case *eventv1.Event_CatalogExtended:
+		s.catalogExtended(body.CatalogExtended)
+	case *eventv1.Event_InstanceAdminGranted:
+		s.instanceAdmin(e, true)
+	case *eventv1.Event_InstanceAdminRevoked:
+		s.instanceAdmin(e, false)
+	case *eventv1.Event_PolicyUpdated:
+		s.policyUpdated(body.PolicyUpdated)
+	case *eventv1.Event_PlanDefined:
+		s.planDefined(body.PlanDefined)
+	case *eventv1.Event_DataPlaneRegistered:
+		s.dataPlaneRegistered(body.DataPlaneRegistered)
+	case *eventv1.Event_InitApplied:
+		s.initApplied(body.InitApplied)
+
 	case *eventv1.Event_OrgCreated:
 		s.orgCreated(e, body.OrgCreated, at)
 	case *eventv1.Event_OrgUpdated:
@@ -72,6 +87,11 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 	case *eventv1.Event_OrgDeleted:
 		s.orgStatus(e, Deleted, at)
 
+	case *eventv1.Event_OrgPlanSet:
+		s.orgPlanSet(e, body.OrgPlanSet, at)
+	case *eventv1.Event_OrgPlaced:
+		s.orgPlaced(e, body.OrgPlaced, at)
+
 	case *eventv1.Event_ProjectCreated:
 		s.projectCreated(e, body.ProjectCreated, at)
 	case *eventv1.Event_ProjectUpdated:
@@ -82,6 +102,12 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 		s.projectRestored(e, body.ProjectRestored, at)
 	case *eventv1.Event_ProjectTransferred:
 		s.projectTransferred(e, body.ProjectTransferred, at)
+	case *eventv1.Event_TransferOffered:
+		s.transferOffered(e, body.TransferOffered, at)
+	case *eventv1.Event_TransferDeclined:
+		s.endOffer(ProjectID(e.ProjectId), OfferDeclined)
+	case *eventv1.Event_TransferCancelled:
+		s.endOffer(ProjectID(e.ProjectId), OfferCancelled)
 
 	case *eventv1.Event_UserRegistered:
 		s.userRegistered(e, body.UserRegistered, at)
@@ -93,11 +119,46 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 		s.userStatus(e, UserActive, at)
 	case *eventv1.Event_UserErased:
 		s.userErased(e, body.UserErased, at)
+	case *eventv1.Event_ServiceAccountCreated:
+		s.serviceAccountCreated(e, body.ServiceAccountCreated, at)
+	case *eventv1.Event_IdentityLinked:
+		s.identityLinked(e, body.IdentityLinked.GetIdentity())
+	case *eventv1.Event_IdentityUnlinked:
+		s.identityUnlinked(e, body.IdentityUnlinked.GetIdentity())
 
 	case *eventv1.Event_RoleGranted:
 		s.roleGranted(e, body.RoleGranted)
 	case *eventv1.Event_RoleRevoked:
 		s.roleRevoked(e, body.RoleRevoked)
+	case *eventv1.Event_MemberSuspended:
+		s.memberSuspended(e, true)
+	case *eventv1.Event_MemberResumed:
+		s.memberSuspended(e, false)
+
+	case *eventv1.Event_RoleDefined:
+		s.roleDefined(e, body.RoleDefined)
+	case *eventv1.Event_RoleUpdated:
+		s.roleUpdated(e, body.RoleUpdated)
+	case *eventv1.Event_RoleDeleted:
+		s.roleDeleted(e, body.RoleDeleted)
+
+	case *eventv1.Event_GroupCreated:
+		s.groupCreated(e, body.GroupCreated, at)
+	case *eventv1.Event_GroupUpdated:
+		s.groupUpdated(e, body.GroupUpdated, at)
+	case *eventv1.Event_GroupDeleted:
+		s.groupDeleted(e, body.GroupDeleted)
+
+	case *eventv1.Event_InvitationSent:
+		s.invitationSent(e, body.InvitationSent, by, at)
+	case *eventv1.Event_InvitationResent:
+		s.invitationResent(e, body.InvitationResent)
+	case *eventv1.Event_InvitationAccepted:
+		s.invitationEnds(e, InvitationAccepted)
+	case *eventv1.Event_InvitationDeclined:
+		s.invitationEnds(e, InvitationDeclined)
+	case *eventv1.Event_InvitationRevoked:
+		s.invitationEnds(e, InvitationRevoked)
 
 	case *eventv1.Event_KeyCreated:
 		s.keyCreated(e, body.KeyCreated, by, at)
@@ -107,6 +168,10 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 		s.keyRotated(e, body.KeyRotated, by, at)
 	case *eventv1.Event_KeyRevoked:
 		s.keyRevoked(e, at)
+	case *eventv1.Event_KeyRehashed:
+		s.keyRehashed(e, body.KeyRehashed)
+	case *eventv1.Event_KeyImported:
+		s.keyImported(e, body.KeyImported, by, at)
 	default:
 		panic(misfit(fmt.Sprintf("event %T", e.Body)))
 	}

@@ -137,7 +137,7 @@ func TestForeignKeyAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, _ := next.Key("k")
-	if got := k.Permissions.Names(); !slices.Equal(got, words("project:read")) {
+	if got := s.Catalog().Names(k.Permissions); !slices.Equal(got, words("project:read")) {
 		t.Errorf("holds %q", got)
 	}
 	from := networks("10.0.0.1/32")[0].Addr()

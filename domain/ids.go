@@ -11,4 +11,14 @@ type (
 	UserID string
 	// KeyID names an API key; new ones begin with "key_".
 	KeyID string
+	// GroupID names a group; new ones begin with "grp_".
+	GroupID string
+	// InvitationID names an invitation; new ones begin with "inv_".
+	InvitationID string
+	// OfferID names an offer to transfer a project; new ones begin with "xfr_".
+	OfferID string
+	// PlanID names a plan; it is chosen.
+	PlanID string
+	// DataPlaneID names a data plane; it is chosen.
+	DataPlaneID string
 )

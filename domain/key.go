@@ -13,7 +13,8 @@ import (
 //  1. A key never holds more than whoever made it. Who changes what it is good for must hold the old permissions and the
 //     new ones; who rotates it gets its secret, and so must hold them as well. Anybody with the permission for keys may
 //     revoke it. A key never makes another, or itself, live longer or work from more networks than it does. Personal keys
-//     are managed with a personal key that holds everything; any of them may end itself.
+//     are managed with a personal key that holds everything; any of them may end itself. Those of a service account are
+//     managed in its organization, and hold no more than their maker does there.
 //  2. A key that is revoked or expired stays so; its id, public part and principal never change.
 //  3. Only keys of projects are bound to environments, and only to declared ones.
 //  4. Rotation makes a successor with the same attributes and the same expiry. The old key lives on for the grace, never
@@ -101,7 +102,7 @@ func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.managesKeys(by, c.User, ""); err != nil {
+	if err := s.managesKeys(by, at, c.User, ""); err != nil {
 		return nil, err
 	}
 	if s.taken(c.Minted) {
@@ -114,7 +115,7 @@ func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 		return nil, Invalidf("expires_at", ExpiryInPast, "must be in the future")
 	}
 	ceiling := s.keyCeiling(by, at, now)
-	set, err := c.permissions(at, ceiling)
+	set, err := c.permissions(s, keyScope(s, at), ceiling)
 	if err != nil {
 		return nil, err
 	}
@@ -122,31 +123,36 @@ func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err := environmentsKnown(at.Project, environments); err != nil {
 		return nil, err
 	}
+	if at.Org != nil && c.User == "" {
+		if err := s.roomForKeys(at.Org, 1, now); err != nil {
+			return nil, err
+		}
+	}
 	return one(at.keyEvent(c.User, c.Minted.ID, &eventv1.Event{Body: &eventv1.Event_KeyCreated{KeyCreated: c.Minted.event(&eventv1.KeyAttributes{
-		Name: c.KeyName, Note: c.Note, Permissions: set.Names(), Environments: environments,
+		Name: c.KeyName, Note: c.Note, Permissions: s.Catalog().Names(set), Environments: environments,
 		AllowedNetworks: networkNames(c.Networks), ExpiresAt: storedTime(c.ExpiresAt),
 	})}})), nil
 }
 
 // permissions are what the new key holds: those named, which must be within the ceiling, else those of the preset as far
 // as the ceiling goes.
-func (c CreateKey) permissions(at Place, ceiling PermissionSet) (PermissionSet, error) {
-	scope := keyScope(at)
+func (c CreateKey) permissions(s *State, scope, ceiling PermissionSet) (PermissionSet, error) {
 	if len(c.Permissions) > 0 {
-		return grantable(c.Permissions, scope, ceiling)
+		return s.keySet(c.Permissions, scope, ceiling)
 	}
 	set := scope
 	switch c.Preset {
 	case PresetReadOnly:
-		set = viewerSet.And(scope)
+		set = s.Catalog().BuiltIn(Viewer).And(scope)
 	case PresetIngestOnly:
-		set, _ = namedSet([]string{"scores:CUD"}, scope)
+		set, _ = s.Catalog().named([]string{"scores:CUD"}, scope)
 	}
 	return set.And(ceiling), nil
 }
 
-func grantable(names []string, scope, ceiling PermissionSet) (PermissionSet, error) {
-	set, unknown := namedSet(names, scope)
+// keySet is the permissions of these names, which must be within the scope and the ceiling.
+func (s *State) keySet(names []string, scope, ceiling PermissionSet) (PermissionSet, error) {
+	set, unknown := s.Catalog().named(names, scope)
 	if unknown != "" {
 		return set, Invalidf("permissions", UnknownPermission, "%q is not a permission that this key can hold", unknown)
 	}
@@ -165,19 +171,17 @@ func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.managesKeys(by, k.User, ""); err != nil {
+	if err := s.managesKeys(by, at, k.User, ""); err != nil {
 		return nil, err
 	}
 	body := &eventv1.KeyUpdated{Name: stringChange(k.Name, c.KeyName), Note: stringChange(k.Note, c.Note)}
 	if c.Permissions != nil {
 		ceiling := s.keyCeiling(by, at, now)
-		set, err := grantable(*c.Permissions, keyScope(at), ceiling)
+		set, err := s.keySet(*c.Permissions, keyScope(s, at), ceiling)
 		if err != nil {
 			return nil, err
 		}
-		if set != k.Permissions {
-			body.Permissions = stringsChange(k.Permissions.Names(), set.Names())
-		}
+		body.Permissions = stringsChange(s.Catalog().Names(k.Permissions), s.Catalog().Names(set))
 	}
 	if c.Environments != nil {
 		environments := slices.Sorted(slices.Values(*c.Environments))
@@ -207,7 +211,7 @@ func (c UpdateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 		}
 	}
 	goodFor := body.Permissions != nil || body.Environments != nil || body.AllowedNetworks != nil || body.ExpiresAt != nil
-	if goodFor && !k.Permissions.Within(s.keyCeiling(by, at, now)) {
+	if goodFor && !s.keyHolds(k).Within(s.keyCeiling(by, at, now)) {
 		return nil, keyCeilingError()
 	}
 	if body.Name == nil && body.Note == nil && !goodFor {
@@ -221,13 +225,13 @@ func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.managesKeys(by, k.User, ""); err != nil {
+	if err := s.managesKeys(by, at, k.User, ""); err != nil {
 		return nil, err
 	}
 	if k.Successor != "" {
 		return nil, inState(KeyRotated)
 	}
-	if !k.Permissions.Within(s.keyCeiling(by, at, now)) {
+	if !s.keyHolds(k).Within(s.keyCeiling(by, at, now)) {
 		return nil, Errorf(CodeDenied, KeyCeiling, "the key holds more than you do here, so you may not see its new secret; ask somebody who holds it")
 	}
 	if err := s.withinCaller(by, k.ExpiresAt, k.Networks); err != nil {
@@ -243,7 +247,7 @@ func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	return one(at.keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyRotated{KeyRotated: &eventv1.KeyRotated{
 		SuccessorKeyId: string(c.Successor.ID),
 		Successor: c.Successor.event(&eventv1.KeyAttributes{
-			Name: k.Name, Note: k.Note, Permissions: k.Permissions.Names(), Environments: k.Environments,
+			Name: k.Name, Note: k.Note, Permissions: s.Catalog().Names(k.Permissions), Environments: k.Environments,
 			AllowedNetworks: networkNames(k.Networks), ExpiresAt: storedTime(k.ExpiresAt),
 		}),
 		ExpiresAt: &eventv1.TimeChange{Old: storedTime(k.ExpiresAt), New: storedTime(end)},
@@ -252,13 +256,14 @@ func (c RotateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 
 func (c RevokeKey) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
 	k, _ := s.keys.Get(c.ID)
-	if err := s.managesKeys(by, k.User, c.ID); err != nil {
+	at := s.keyPlace(k)
+	if err := s.managesKeys(by, at, k.User, c.ID); err != nil {
 		return nil, err
 	}
 	if !k.RevokedAt.IsZero() {
 		return nil, nil
 	}
-	return one(s.keyPlace(k).keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyRevoked{KeyRevoked: &eventv1.KeyRevoked{PublicKey: k.Public}}})), nil
+	return one(at.keyEvent(k.User, k.ID, &eventv1.Event{Body: &eventv1.Event_KeyRevoked{KeyRevoked: &eventv1.KeyRevoked{PublicKey: k.Public}}})), nil
 }
 
 // taken tells whether a key has the id, the public part or the secret already.
@@ -267,9 +272,9 @@ func (s *State) taken(m Minted) bool {
 }
 
 // managesKeys refuses to manage a person's keys with one that does not hold everything: a leaked narrow one must not free
-// itself. It may end itself, if ends names it.
-func (s *State) managesKeys(by Actor, user UserID, ends KeyID) error {
-	if user == "" || by.Key != "" && by.Key == ends {
+// itself. It may end itself, if ends names it. Keys of a service account are managed as those of its organization are.
+func (s *State) managesKeys(by Actor, at Place, user UserID, ends KeyID) error {
+	if user == "" || at.Org != nil || by.Key != "" && by.Key == ends {
 		return nil
 	}
 	return s.fullKey(by)
@@ -291,13 +296,25 @@ func (s *State) withinCaller(by Actor, expires time.Time, networks []netip.Prefi
 	return nil
 }
 
-// principal finds what a new key is to act as; all of it must be active. The zero Place is a user's, or the instance.
+// principal finds what a new key is to act as; all of it must be active. The zero Place is a person's, or the instance; a service
+// account's is its home.
 func (s *State) principal(project ProjectID, org OrgID, user UserID) (Place, error) {
 	switch {
 	case project != "":
 		return s.activeProject(project)
 	case user != "":
-		return Place{}, s.grantable(user)
+		u, err := s.unerased(user)
+		if err != nil {
+			return Place{}, err
+		}
+		if reason := s.userState(user); reason != "" {
+			return Place{}, inState(reason)
+		}
+		if u.Home == "" {
+			return Place{}, nil
+		}
+		o, err := s.undeleted(u.Home)
+		return Place{Org: o}, err
 	case org != "":
 		o, err := s.undeleted(org)
 		return Place{Org: o}, err
@@ -305,14 +322,21 @@ func (s *State) principal(project ProjectID, org OrgID, user UserID) (Place, err
 	return Place{}, nil
 }
 
-// keyPlace is where a key's principal is now; the zero Place for a user's or the instance's.
+// keyPlace is where a key's principal is now; the zero Place for a person's or the instance's.
 func (s *State) keyPlace(k *Key) Place {
-	if k.Project == "" && k.Org == "" {
+	org := k.Org
+	if u, ok := s.users.Get(k.User); ok {
+		org = u.Home
+	}
+	if k.Project == "" && org == "" {
 		return Place{}
 	}
-	at, _ := s.Place(k.Org, k.Project)
+	at, _ := s.Place(org, k.Project)
 	return at
 }
+
+// keyHolds is what a key holds of what there is to hold.
+func (s *State) keyHolds(k *Key) PermissionSet { return k.Permissions.And(s.Catalog().all) }
 
 func (s *State) liveKey(id KeyID, now time.Time) (*Key, Place, error) {
 	k, ok := s.keys.Get(id)
@@ -326,11 +350,11 @@ func (s *State) liveKey(id KeyID, now time.Time) (*Key, Place, error) {
 }
 
 // keyScope is all that a key of the place can hold: a project's only project-level permissions.
-func keyScope(at Place) PermissionSet {
+func keyScope(s *State, at Place) PermissionSet {
 	if at.Project != nil {
-		return allProject
+		return s.Catalog().allProject
 	}
-	return all
+	return s.Catalog().all
 }
 
 // keyCeiling is the most a key made by the actor may hold: what the actor holds at the place itself. A user's own key has no
@@ -340,10 +364,10 @@ func (s *State) keyCeiling(by Actor, at Place, now time.Time) PermissionSet {
 		return s.held(by, at, now).set
 	}
 	if by.Key == "" {
-		return all
+		return s.Catalog().all
 	}
 	k, _ := s.keys.Get(by.Key)
-	return k.Permissions
+	return s.keyHolds(k)
 }
 
 func environmentsKnown(p *Project, environments []string) error {

@@ -19,10 +19,8 @@ func (s *State) addKey(id KeyID, e *eventv1.Event, body *eventv1.KeyCreated, by 
 		Name: a.GetName(), Note: a.GetNote(), Environments: a.GetEnvironments(), Networks: networksOf(a.GetAllowedNetworks()),
 		ExpiresAt: timeOf(a.GetExpiresAt()), CreatedAt: at.Time, CreatedBy: by,
 	}
-	scope := all
 	switch {
 	case k.Project != "":
-		scope = allProject
 		s.editProject(k.Project, func(p *Project) { p.Keys = p.Keys.With(id, struct{}{}) })
 	case k.User != "":
 		s.editUser(k.User, func(u *User) { u.Keys = u.Keys.With(id, struct{}{}) })
@@ -32,7 +30,8 @@ func (s *State) addKey(id KeyID, e *eventv1.Event, body *eventv1.KeyCreated, by 
 	default:
 		s.instanceKeys = s.instanceKeys.With(id, struct{}{})
 	}
-	k.Permissions, _ = namedSet(a.GetPermissions(), scope)
+	k.Permissions = s.keySetOf(k, a.GetPermissions())
+	s.countKey(k, 1)
 	s.keys = s.keys.With(id, k)
 	s.publicKeys = s.publicKeys.With(k.Public, id)
 	s.verifiers = s.verifiers.With(k.Verifier, id)
@@ -47,11 +46,7 @@ func (s *State) keyUpdated(e *eventv1.Event, body *eventv1.KeyUpdated) {
 			k.Note = body.Note.New
 		}
 		if body.Permissions != nil {
-			scope := all
-			if k.Project != "" {
-				scope = allProject
-			}
-			k.Permissions, _ = namedSet(body.Permissions.New, scope)
+			k.Permissions = s.keySetOf(k, body.Permissions.New)
 		}
 		if body.Environments != nil {
 			k.Environments = body.Environments.New
@@ -74,7 +69,50 @@ func (s *State) keyRotated(e *eventv1.Event, body *eventv1.KeyRotated, by *event
 }
 
 func (s *State) keyRevoked(e *eventv1.Event, at moment) {
-	s.editKey(KeyID(e.KeyId), func(k *Key) { k.RevokedAt = at.Time })
+	s.editKey(KeyID(e.KeyId), func(k *Key) {
+		k.RevokedAt = at.Time
+		s.countKey(k, -1)
+	})
+}
+
+func (s *State) keyRehashed(e *eventv1.Event, body *eventv1.KeyRehashed) {
+	id := KeyID(e.KeyId)
+	s.editKey(id, func(k *Key) {
+		s.verifiers = s.verifiers.Without(k.Verifier)
+		k.Scheme, k.Pepper, k.Verifier = body.Verifier.GetScheme(), body.Verifier.GetPepperId(), string(body.Verifier.GetHash())
+		s.verifiers = s.verifiers.With(k.Verifier, id)
+	})
+}
+
+func (s *State) keyImported(e *eventv1.Event, body *eventv1.KeyImported, by *eventv1.Actor, at moment) {
+	s.addKey(KeyID(e.KeyId), e, body.Key, createdBy(by), at)
+	if body.CreatedAt != nil {
+		s.editKey(KeyID(e.KeyId), func(k *Key) { k.CreatedAt = timeOf(body.CreatedAt) })
+	}
+}
+
+// keySetOf is what a key holds by names; those that this build does not know are left out.
+func (s *State) keySetOf(k *Key, names []string) PermissionSet {
+	scope := s.Catalog().all
+	if k.Project != "" {
+		scope = s.Catalog().allProject
+	}
+	set, _ := s.Catalog().named(names, scope)
+	return set
+}
+
+// countKey keeps count of the keys that are not revoked, for the quota.
+func (s *State) countKey(k *Key, n int) {
+	if k.User != "" {
+		return
+	}
+	at := s.keyPlace(k)
+	if at.Project != nil {
+		s.editProject(at.Project.ID, func(p *Project) { p.KeysHeld += n })
+	}
+	if at.Org != nil {
+		s.editOrg(at.Org.ID, func(o *Org) { o.KeysHeld += n })
+	}
 }
 
 func (s *State) editKey(id KeyID, change func(*Key)) {

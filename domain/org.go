@@ -10,7 +10,7 @@ import (
 // Organizations, in words:
 //
 //  1. The first owner is the user named, else the acting user. Only an instance admin may name somebody else, or nobody:
-//     then the organization is unclaimed until somebody is granted OWNER.
+//     then the organization is unclaimed until somebody is granted OWNER. The policy says who may create one.
 //  2. Names need not be unique.
 //  3. A suspended organization denies everything until it is resumed; a deleted one for good.
 //  4. An organization with active projects is deleted only with cascade; its projects, memberships and keys end with it.
@@ -22,13 +22,19 @@ type CreateOrg struct {
 	OrgName  string
 	Metadata map[string]string
 	Owner    UserID
+	// Residency is the region that its data must stay in; "" for any.
+	Residency string
+	// EmailDomain is that of the acting person's address, whose digest is EmailDigest, for the policy.
+	EmailDomain string
+	EmailDigest []byte
 }
 
 // UpdateOrg changes what is not nil.
 type UpdateOrg struct {
-	ID       OrgID
-	OrgName  *string
-	Metadata *map[string]string
+	ID        OrgID
+	OrgName   *string
+	Metadata  *map[string]string
+	Residency *string
 }
 
 // SuspendOrg denies everything in an organization.
@@ -58,7 +64,7 @@ func (c ResumeOrg) Targets(s *State) ([]Target, error)  { return s.OrgTarget(c.I
 func (c DeleteOrg) Targets(s *State) ([]Target, error)  { return s.OrgTarget(c.ID) }
 
 func (c CreateOrg) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
-	if err := chosenID(c.Chosen, by); err != nil {
+	if err := s.chosenID(c.Chosen, by); err != nil {
 		return nil, err
 	}
 	if s.orgs.Has(c.ID) {
@@ -68,8 +74,17 @@ func (c CreateOrg) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, er
 	if err := s.fullKey(by); err != nil {
 		return nil, err
 	}
+	if err := s.mayCreateOrgs(by, c.EmailDomain, c.EmailDigest); err != nil {
+		return nil, err
+	}
+	if err := s.named(OrgLevel, "name", c.OrgName); err != nil {
+		return nil, err
+	}
 	owner := c.Owner
-	if by.Kind == ActorUser {
+	if by.Kind == ActorUser && !s.IsAdmin(by) {
+		if u, _ := s.users.Get(by.User); u.Home != "" {
+			return nil, Errorf(CodeDenied, PermissionDenied, "a service account can't create organizations; a person can")
+		}
 		if owner == "" {
 			owner = by.User
 		}
@@ -78,13 +93,13 @@ func (c CreateOrg) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, er
 		}
 	}
 	if owner != "" {
-		if err := s.grantable(owner); err != nil {
+		if err := s.grantable(owner, c.ID); err != nil {
 			return nil, err
 		}
 	}
 	return one(&eventv1.Event{
 		OrgIds: []string{string(c.ID)}, UserId: string(owner),
-		Body: &eventv1.Event_OrgCreated{OrgCreated: &eventv1.OrgCreated{Name: c.OrgName, Metadata: c.Metadata}},
+		Body: &eventv1.Event_OrgCreated{OrgCreated: &eventv1.OrgCreated{Name: c.OrgName, Metadata: c.Metadata, Residency: c.Residency}},
 	}), nil
 }
 
@@ -93,9 +108,19 @@ func (c UpdateOrg) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, err
 	if err != nil {
 		return nil, err
 	}
-	body := &eventv1.OrgUpdated{Name: stringChange(o.Name, c.OrgName), Metadata: mapChange(o.Metadata, c.Metadata)}
-	if body.Name == nil && body.Metadata == nil {
+	body := &eventv1.OrgUpdated{
+		Name: stringChange(o.Name, c.OrgName), Metadata: mapChange(o.Metadata, c.Metadata), Residency: stringChange(o.Residency, c.Residency),
+	}
+	if body.Name == nil && body.Metadata == nil && body.Residency == nil {
 		return nil, nil
+	}
+	if body.Name != nil {
+		if err := s.named(OrgLevel, "name", body.Name.New); err != nil {
+			return nil, err
+		}
+	}
+	if d, ok := s.dataPlanes.Get(o.DataPlane); ok && body.Residency != nil && !within(body.Residency.New, d.Region) {
+		return nil, Errorf(CodePrecondition, ResidencyViolated, "the organization's data is in %s; an instance admin can place it on a data plane in %s first", d.Region, body.Residency.New)
 	}
 	return one(&eventv1.Event{OrgIds: []string{string(c.ID)}, Body: &eventv1.Event_OrgUpdated{OrgUpdated: body}}), nil
 }
@@ -144,12 +169,12 @@ func (s *State) undeleted(id OrgID) (*Org, error) {
 
 func (s *State) orgCreated(e *eventv1.Event, body *eventv1.OrgCreated, at moment) {
 	o := &Org{
-		ID: OrgID(e.OrgIds[0]), Name: body.Name, Metadata: body.Metadata, Status: Active,
+		ID: OrgID(e.OrgIds[0]), Name: body.Name, Metadata: body.Metadata, Residency: body.Residency, Status: Active,
 		CreatedAt: at.Time, UpdatedAt: at.Time, CreatedIn: at.Position,
 	}
 	s.orgs = s.orgs.With(o.ID, o)
 	if e.UserId != "" {
-		s.setMember(o.ID, UserID(e.UserId), Grant{Role: Owner})
+		s.setMember(o.ID, UserID(e.UserId), func(m *Member) { m.Grant = Grant{Role: Owner} })
 	}
 }
 
@@ -162,10 +187,18 @@ func (s *State) orgUpdated(e *eventv1.Event, body *eventv1.OrgUpdated, at moment
 		if body.Metadata != nil {
 			o.Metadata = body.Metadata.New
 		}
+		if body.Residency != nil {
+			o.Residency = body.Residency.New
+		}
 	})
 }
 
 func (s *State) orgStatus(e *eventv1.Event, status Status, at moment) {
+	if status == Deleted {
+		// It leaves room for another one.
+		o, _ := s.orgs.Get(OrgID(e.OrgIds[0]))
+		s.occupy(o.DataPlane, func(d *DataPlane) { d.Orgs = d.Orgs.Without(o.ID) })
+	}
 	s.changeOrg(e, func(o *Org) { o.Status, o.UpdatedAt = status, at.Time })
 }
 

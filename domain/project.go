@@ -11,7 +11,7 @@ import (
 // Projects, in words:
 //
 //  1. A project belongs to exactly one organization at a time. Its name is unique among the active projects there,
-//     whatever the case of its letters.
+//     whatever the case of its letters, and the policy has a say in new ones.
 //  2. Every project has the environment "default" besides those it declares. One that a live key is bound to can't go.
 //  3. A deleted project denies everything, its name is free, and it can be restored, under a new name if need be.
 
@@ -76,13 +76,19 @@ func (c CreateProject) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event
 	if err != nil {
 		return nil, err
 	}
-	if err := chosenID(c.Chosen, by); err != nil {
+	if err := s.chosenID(c.Chosen, by); err != nil {
 		return nil, err
 	}
 	if s.projects.Has(c.ID) {
 		return nil, idTaken(string(c.ID))
 	}
+	if err := s.named(ProjectLevel, "name", c.ProjectName); err != nil {
+		return nil, err
+	}
 	if err := o.nameFree(c.ProjectName, c.ID); err != nil {
+		return nil, err
+	}
+	if err := s.roomForProject(o); err != nil {
 		return nil, err
 	}
 	return one(&eventv1.Event{
@@ -101,6 +107,9 @@ func (c UpdateProject) decide(s *State, _ Actor, now time.Time) ([]*eventv1.Even
 	p := at.Project
 	body := &eventv1.ProjectUpdated{Name: stringChange(p.Name, c.ProjectName), Metadata: mapChange(p.Metadata, c.Metadata)}
 	if body.Name != nil {
+		if err := s.named(ProjectLevel, "name", body.Name.New); err != nil {
+			return nil, err
+		}
 		if err := at.Org.nameFree(body.Name.New, c.ID); err != nil {
 			return nil, err
 		}
@@ -131,7 +140,7 @@ func (c DeleteProject) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event,
 	return one(at.event(&eventv1.Event{Body: &eventv1.Event_ProjectDeleted{ProjectDeleted: &eventv1.ProjectDeleted{Name: at.Project.Name}}})), nil
 }
 
-func (c RestoreProject) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {
+func (c RestoreProject) decide(s *State, _ Actor, now time.Time) ([]*eventv1.Event, error) {
 	at, err := s.Place("", c.ID)
 	if err != nil {
 		return nil, err
@@ -146,8 +155,17 @@ func (c RestoreProject) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event
 	name := at.Project.Name
 	if change != nil {
 		name = change.New
+		if err := s.named(ProjectLevel, "new_name", name); err != nil {
+			return nil, err
+		}
 	}
 	if err := at.Org.nameFree(name, c.ID); err != nil {
+		return nil, err
+	}
+	if err := s.roomForProject(at.Org); err != nil {
+		return nil, err
+	}
+	if err := s.roomForKeys(at.Org, s.liveIn(at.Project.Keys, now), now); err != nil {
 		return nil, err
 	}
 	return one(at.event(&eventv1.Event{Body: &eventv1.Event_ProjectRestored{ProjectRestored: &eventv1.ProjectRestored{Name: change}}})), nil

@@ -26,7 +26,19 @@ type State struct {
 	publicKeys   Table[string, KeyID]  // by public part
 	verifiers    Table[string, KeyID]  // by stored hash, for callers who send the secret alone
 	instanceKeys Table[KeyID, struct{}]
-	erased       Table[UserID, struct{}]
+	erased       Table[string, struct{}] // subjects whose personal keys must not exist any more
+
+	catalog     *Catalog
+	admins      Table[UserID, struct{}]
+	plans       Table[PlanID, *Plan]
+	dataPlanes  Table[DataPlaneID, *DataPlane]
+	groups      Table[GroupID, *Group]
+	invitations Table[InvitationID, *Invitation]
+	invited     Table[string, Table[InvitationID, struct{}]] // by keyed digest of the e-mail, ended ones too
+	tokens      Table[string, InvitationID]                  // by hash of the token, of pending ones
+	offers      Table[OfferID, *Offer]
+	identities  Table[string, UserID] // by keyed digest of issuer and subject
+	inits       Table[string, struct{}]
 
 	memory memory
 }
@@ -41,6 +53,7 @@ type Instance struct {
 	SealingKey string
 	// IdempotencyCapacity is how many idempotency keys are remembered at most.
 	IdempotencyCapacity int
+	Policy              Policy
 }
 
 // Status is whether an organization or project may be used.
@@ -67,10 +80,29 @@ type Org struct {
 	// CreatedIn is the position of its first event.
 	CreatedIn Position
 
-	Members  Table[UserID, Grant]
-	Projects Table[ProjectID, struct{}] // deleted ones too
-	Names    Table[string, ProjectID]   // of active projects, folded
-	Keys     Table[KeyID, struct{}]
+	Plan      PlanID      // "" for none
+	Residency string      // region that its data must stay in; "" for any
+	DataPlane DataPlaneID // "" for none
+
+	Members     Table[UserID, Member]
+	Projects    Table[ProjectID, struct{}] // deleted ones too
+	Names       Table[string, ProjectID]   // of active projects, folded
+	Keys        Table[KeyID, struct{}]
+	Roles       Table[Role, *CustomRole]
+	Groups      Table[GroupID, struct{}]
+	GroupNames  Table[string, GroupID] // folded
+	Invitations Table[InvitationID, struct{}]
+	Offers      Table[OfferID, struct{}] // to it and from it
+	// KeysHeld counts the keys of it and of its projects that are not revoked.
+	KeysHeld int
+}
+
+// Member is somebody's hold on an organization: a role granted to them, groups, or both. The Grant is the zero one for who
+// is a member by groups alone.
+type Member struct {
+	Grant
+	Suspended bool
+	Groups    []GroupID // sorted
 }
 
 // Project belongs to one organization at a time.
@@ -86,8 +118,11 @@ type Project struct {
 	UpdatedAt     time.Time
 	CreatedIn     Position
 
-	Overrides Table[UserID, Grant]
-	Keys      Table[KeyID, struct{}]
+	Overrides   Table[UserID, Grant]
+	Keys        Table[KeyID, struct{}]
+	Invitations Table[InvitationID, struct{}] // that name it, pending ones
+	Offer       OfferID                       // the pending one; "" for none
+	KeysHeld    int                           // keys that are not revoked
 }
 
 // UserStatus is whether a person may do anything.
@@ -102,9 +137,10 @@ const (
 	UserIsErased
 )
 
-// User is a person. What is personal is sealed; the domain can't read it.
+// User is a person, or a service account if it has a home. What is personal is sealed; the domain can't read it.
 type User struct {
 	ID          UserID
+	Home        OrgID // of a service account: where it is managed, and the only place where it can be a member
 	Email       Sealed
 	EmailDigest string
 	Name        Sealed
@@ -112,8 +148,16 @@ type User struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 
-	Orgs Table[OrgID, struct{}]
-	Keys Table[KeyID, struct{}]
+	Orgs        Table[OrgID, struct{}]
+	Keys        Table[KeyID, struct{}]
+	Identities  Table[string, Identity]       // by keyed digest
+	Invitations Table[InvitationID, struct{}] // that hold an address of theirs and are not found by the present one
+}
+
+// Identity is an account elsewhere.
+type Identity struct {
+	Issuer  string
+	Subject Sealed
 }
 
 // Sealed is a personal value that only the sealing package can read; the zero Sealed is an empty value.
@@ -203,8 +247,47 @@ func (s *State) Keys() Table[KeyID, *Key] { return s.keys }
 // InstanceKeys are the keys of the instance.
 func (s *State) InstanceKeys() Table[KeyID, struct{}] { return s.instanceKeys }
 
-// Erased are the users whose personal keys must not exist any more.
-func (s *State) Erased() Table[UserID, struct{}] { return s.erased }
+// Erased are the subjects whose personal keys must not exist any more: people, and invitations to them.
+func (s *State) Erased() Table[string, struct{}] { return s.erased }
+
+// Admins are the people who are instance admins.
+func (s *State) Admins() Table[UserID, struct{}] { return s.admins }
+
+// Plan finds a plan by its id.
+func (s *State) Plan(id PlanID) (*Plan, bool) { return s.plans.Get(id) }
+
+// Plans are all plans by id.
+func (s *State) Plans() Table[PlanID, *Plan] { return s.plans }
+
+// DataPlane finds a data plane by its id.
+func (s *State) DataPlane(id DataPlaneID) (*DataPlane, bool) { return s.dataPlanes.Get(id) }
+
+// DataPlanes are all data planes by id.
+func (s *State) DataPlanes() Table[DataPlaneID, *DataPlane] { return s.dataPlanes }
+
+// Group finds a group by its id.
+func (s *State) Group(id GroupID) (*Group, bool) { return s.groups.Get(id) }
+
+// Invitation finds an invitation by its id.
+func (s *State) Invitation(id InvitationID) (*Invitation, bool) { return s.invitations.Get(id) }
+
+// Invited are the invitations to the e-mail of this keyed digest.
+func (s *State) Invited(digest string) Table[InvitationID, struct{}] {
+	ids, _ := s.invited.Get(digest)
+	return ids
+}
+
+// Offer finds a transfer offer by its id.
+func (s *State) Offer(id OfferID) (*Offer, bool) { return s.offers.Get(id) }
+
+// UserByIdentity finds a user by the keyed digest of issuer and subject.
+func (s *State) UserByIdentity(digest []byte) (*User, bool) {
+	id, ok := s.identities.Get(string(digest))
+	if !ok {
+		return nil, false
+	}
+	return s.users.Get(id)
+}
 
 // Advanced is the state with another message of the log behind it that changed nothing but position and hash.
 func (s *State) Advanced(to Position, hash Hash) *State {

@@ -10,11 +10,14 @@ import (
 
 // Transfers, in words:
 //
-//  1. The actor holds projects:transfer_org in both organizations, or is an instance admin.
+//  1. The actor holds projects:transfer_org in both organizations, or is an instance admin; or one side offers and the other
+//     accepts.
 //  2. Refused: the same organization, an organization that is not active, a deleted project, a name that is taken in the
-//     target (a new one can be given).
+//     target (a new one can be given) or against the policy, a quota of the target, a data plane of the target outside the
+//     source's residency.
 //  3. Overrides end; if asked, those of users who are members of both organizations in force are kept, unless they hold
-//     more than the actor does in the target.
+//     more than the actor does in the target, or are roles of the source's own. Roles that the source's groups have in the
+//     project end, and its pending invitations lose their part in it. A pending offer of the project ends.
 //  4. Keys are not touched: they belong to the project, and are in whichever organization it is in.
 
 // TransferProject moves a project to another organization.
@@ -43,8 +46,13 @@ func (c TransferProject) Targets(s *State) ([]Target, error) {
 }
 
 func (c TransferProject) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
-	if obstacles := s.transferObstacles(c); len(obstacles) > 0 {
-		return nil, obstacles[0]
+	return s.move(c, "", by, now)
+}
+
+// move is the event of a transfer, which accepts an offer if one is named.
+func (s *State) move(c TransferProject, offer OfferID, by Actor, now time.Time) ([]*eventv1.Event, error) {
+	if obstacles := s.transferObstacles(c, now); len(obstacles) > 0 {
+		return nil, obstacles[0].Error
 	}
 	at, _ := s.Place("", c.ID)
 	body := &eventv1.ProjectTransferred{Name: stringChange(at.Project.Name, c.NewName)}
@@ -53,34 +61,65 @@ func (c TransferProject) decide(s *State, by Actor, now time.Time) ([]*eventv1.E
 		body.DroppedOverrides = append(body.DroppedOverrides,
 			&eventv1.ProjectTransferred_DroppedOverride{UserId: string(id), Grant: grant.stored()})
 	}
+	for _, id := range s.droppedGroups(at) {
+		g, _ := s.groups.Get(id)
+		role, _ := g.Projects.Get(c.ID)
+		body.DroppedGroupRoles = append(body.DroppedGroupRoles,
+			&eventv1.ProjectTransferred_DroppedGroupRole{GroupId: string(id), Role: string(role)})
+	}
+	for _, id := range at.Project.Invitations.Keys() {
+		body.ChangedInvitationIds = append(body.ChangedInvitationIds, string(id))
+	}
 	return one(&eventv1.Event{
-		OrgIds: []string{string(at.Org.ID), string(c.Target)}, ProjectId: string(c.ID),
+		OrgIds: []string{string(at.Org.ID), string(c.Target)}, ProjectId: string(c.ID), OfferId: string(offer),
 		Body: &eventv1.Event_ProjectTransferred{ProjectTransferred: body},
 	}), nil
 }
 
+// Obstacle is a reason to refuse a transfer, and whose business it is.
+type Obstacle struct {
+	*Error
+	OfSource, OfTarget bool
+}
+
+func sameOrg() *Error {
+	return Errorf(CodePrecondition, SameOrg, "the project is in that organization already")
+}
+
 // transferObstacles are all reasons to refuse the transfer, in the order in which they would be given.
-func (s *State) transferObstacles(c TransferProject) (obstacles []*Error) {
+func (s *State) transferObstacles(c TransferProject, now time.Time) (obstacles []Obstacle) {
 	at, _ := s.Place("", c.ID)
 	target, _ := s.orgs.Get(c.Target)
 	if at.Org.ID == target.ID {
-		obstacles = append(obstacles, Errorf(CodePrecondition, SameOrg, "the project is in that organization already"))
+		return []Obstacle{{sameOrg(), true, true}}
 	}
-	for _, reason := range []Reason{at.Org.state(), target.state()} {
-		if reason != "" {
-			obstacles = append(obstacles, inState(reason))
+	add := func(err error, ofSource, ofTarget bool) {
+		if e, ok := err.(*Error); ok && e != nil {
+			obstacles = append(obstacles, Obstacle{e, ofSource, ofTarget})
 		}
 	}
+	if reason := at.Org.state(); reason != "" {
+		add(inState(reason), true, false)
+	}
+	if reason := target.state(); reason != "" {
+		add(inState(reason), false, true)
+	}
 	if at.Project.Status == Deleted {
-		obstacles = append(obstacles, inState(ProjectDeleted))
+		add(inState(ProjectDeleted), true, true)
 	}
 	name := at.Project.Name
-	if c.NewName != nil {
+	if c.NewName != nil && *c.NewName != name {
 		name = *c.NewName
+		add(s.named(ProjectLevel, "new_name", name), false, true)
 	}
 	if holder, taken := target.Names.Get(foldName(name)); taken && holder != c.ID {
-		obstacles = append(obstacles, Errorf(CodeExists, NameTaken,
-			"the target organization has a project named %q; give new_name", name))
+		add(Errorf(CodeExists, NameTaken, "the target organization has a project named %q; give new_name", name), false, true)
+	}
+	add(s.roomForProject(target), false, true)
+	add(s.roomForKeys(target, s.liveIn(at.Project.Keys, now), now), false, true)
+	if region := s.region(target); region != "" && !within(at.Org.Residency, region) {
+		// The other side must not learn where this one's data lives.
+		add(outsideResidency(at.Org, region), false, true)
 	}
 	return obstacles
 }
@@ -90,11 +129,13 @@ func (s *State) droppedOverrides(c TransferProject, by Actor, now time.Time) (dr
 	at, _ := s.Place("", c.ID)
 	target, _ := s.orgs.Get(c.Target)
 	ceiling := s.held(by, Place{Org: target}, now).set
+	inForce := func(o *Org, id UserID) bool {
+		m, _ := o.Members.Get(id)
+		return s.orgRole(m, o, now).Role != ""
+	}
 	for id, grant := range at.Project.Overrides.All() {
-		tooMuch := !grant.Role.Permissions().And(allProject).Within(ceiling)
-		here, _ := at.Org.Members.Get(id)
-		there, _ := target.Members.Get(id)
-		if !c.KeepOverrides || tooMuch || here.At(now) == "" || there.At(now) == "" {
+		tooMuch := !isBuiltIn(grant.Role) || !s.permissions(target, grant.Role).And(s.Catalog().allProject).Within(ceiling)
+		if !c.KeepOverrides || tooMuch || !inForce(at.Org, id) || !inForce(target, id) {
 			dropped = append(dropped, id)
 		}
 	}
@@ -102,29 +143,47 @@ func (s *State) droppedOverrides(c TransferProject, by Actor, now time.Time) (dr
 	return dropped
 }
 
-// TransferPreview is what a transfer would do.
-type TransferPreview struct {
-	Obstacles []Reason
-	Changes   []AccessChange
-	Dropped   []UserID
-	KeysKept  int
+// droppedGroups are the groups that have a role in the project, by id.
+func (s *State) droppedGroups(at Place) (ids []GroupID) {
+	for id := range at.Org.Groups.All() {
+		if g, _ := s.groups.Get(id); g.Projects.Has(at.Project.ID) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
-// AccessChange is one user's effective role before and after; "" is no access.
+// TransferPreview is what a transfer would do.
+type TransferPreview struct {
+	Obstacles          []Obstacle
+	Changes            []AccessChange
+	Dropped            []UserID
+	DroppedGroups      []GroupID
+	ChangedInvitations []InvitationID
+	KeysKept           int
+	// Source and Target are the organizations, for plan and placement before and after; nil for a half that is not told.
+	Source, Target *Org
+
+	// access is everybody's role before and after, unchanged ones too.
+	access []AccessChange
+}
+
+// AccessChange is one user's effective role before and after; the zero Effective is no access.
 type AccessChange struct {
 	User     UserID
-	Old, New Role
+	Old, New Effective
 }
 
 // PreviewTransfer tells what the command would do, given by the actor at a time.
 func (s *State) PreviewTransfer(c TransferProject, by Actor, now time.Time) TransferPreview {
-	var preview TransferPreview
-	for _, o := range s.transferObstacles(c) {
-		preview.Obstacles = append(preview.Obstacles, o.Reason)
-	}
 	before, _ := s.Place("", c.ID)
 	target, _ := s.orgs.Get(c.Target)
-	preview.Dropped = s.droppedOverrides(c, by, now)
+	preview := TransferPreview{
+		Obstacles: s.transferObstacles(c, now), Dropped: s.droppedOverrides(c, by, now), DroppedGroups: s.droppedGroups(before),
+		ChangedInvitations: before.Project.Invitations.Keys(), KeysKept: s.liveIn(before.Project.Keys, now),
+		Source: before.Org, Target: target,
+	}
 	moved := *before.Project
 	moved.Org = c.Target
 	for _, id := range preview.Dropped {
@@ -139,39 +198,76 @@ func (s *State) PreviewTransfer(c TransferProject, by Actor, now time.Time) Tran
 		users[id] = struct{}{}
 	}
 	for id := range users {
-		change := AccessChange{User: id, Old: s.usableRole(id, before, now), New: s.usableRole(id, after, now)}
-		if change.Old != change.New {
-			preview.Changes = append(preview.Changes, change)
-		}
+		preview.access = append(preview.access, AccessChange{id, s.usable(id, before, now), s.usable(id, after, now)})
 	}
-	slices.SortFunc(preview.Changes, func(a, b AccessChange) int { return strings.Compare(string(a.User), string(b.User)) })
-	for id := range before.Project.Keys.All() {
-		if k, _ := s.keys.Get(id); k.state(now) == "" {
-			preview.KeysKept++
+	slices.SortFunc(preview.access, func(a, b AccessChange) int { return strings.Compare(string(a.User), string(b.User)) })
+	for _, change := range preview.access {
+		if change.Old.Role != change.New.Role {
+			preview.Changes = append(preview.Changes, change)
 		}
 	}
 	return preview
 }
 
-// usableRole is the effective role of a user who may act; a role that holds nothing is no access.
-func (s *State) usableRole(id UserID, at Place, now time.Time) Role {
-	if s.userState(id) != "" {
-		return ""
+// Half is the part of a preview that one side of an offer is told: what it loses or gains itself, not what the other does.
+func (p TransferPreview) Half(source bool) TransferPreview {
+	half := TransferPreview{KeysKept: p.KeysKept}
+	for _, o := range p.Obstacles {
+		if source && o.OfSource || !source && o.OfTarget {
+			half.Obstacles = append(half.Obstacles, o)
+		}
 	}
-	if role := s.EffectiveRole(id, at, now).Role; role != None {
-		return role
+	// Of who is in both, each side is told as if the other gave nothing.
+	for _, c := range p.access {
+		if source {
+			c.New = Effective{}
+		} else {
+			c.Old = Effective{}
+		}
+		if c.Old.Role != c.New.Role {
+			half.Changes = append(half.Changes, c)
+		}
 	}
-	return ""
+	if source {
+		half.Dropped, half.DroppedGroups, half.ChangedInvitations, half.Source = p.Dropped, p.DroppedGroups, p.ChangedInvitations, p.Source
+	} else {
+		half.Target = p.Target
+	}
+	return half
+}
+
+// usable is the effective role of a user who may act; one that holds nothing is no access.
+func (s *State) usable(id UserID, at Place, now time.Time) Effective {
+	e := s.EffectiveRole(id, at, now)
+	if s.userState(id) != "" || e.set.And(s.Catalog().allProject).IsEmpty() {
+		return Effective{}
+	}
+	return e
 }
 
 func (s *State) projectTransferred(e *eventv1.Event, body *eventv1.ProjectTransferred, at moment) {
 	id, source, target := ProjectID(e.ProjectId), OrgID(e.OrgIds[0]), OrgID(e.OrgIds[1])
+	if p, ok := s.projects.Get(id); ok && p.Offer != "" {
+		status := OfferCancelled
+		if p.Offer == OfferID(e.OfferId) {
+			status = OfferAccepted
+		}
+		s.endOffer(id, status)
+	}
+	for _, d := range body.DroppedGroupRoles {
+		s.editGroup(GroupID(d.GroupId), func(g *Group) { g.Projects = g.Projects.Without(id) })
+	}
+	for _, i := range body.ChangedInvitationIds {
+		s.editInvitation(InvitationID(i), func(i *Invitation) { i.Project, i.ProjectRole = "", "" })
+	}
 	s.editProject(id, func(p *Project) {
 		s.editOrg(source, func(o *Org) {
 			o.Projects = o.Projects.Without(id)
 			o.Names = o.Names.Without(foldName(p.Name))
+			o.KeysHeld -= p.KeysHeld
 		})
 		p.Org, p.UpdatedAt = target, at.Time
+		p.Invitations = Table[InvitationID, struct{}]{}
 		if body.Name != nil {
 			p.Name = body.Name.New
 		}
@@ -181,6 +277,7 @@ func (s *State) projectTransferred(e *eventv1.Event, body *eventv1.ProjectTransf
 		s.editOrg(target, func(o *Org) {
 			o.Projects = o.Projects.With(id, struct{}{})
 			o.Names = o.Names.With(foldName(p.Name), id)
+			o.KeysHeld += p.KeysHeld
 		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tenurehq/tenure/domain"
 )
@@ -156,23 +157,46 @@ func TestPreviewTransfer(t *testing.T) {
 		domain.CreateKey{Minted: minted("k2"), Project: "web", ExpiresAt: in(hour)},
 	)...)
 	got := s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "globex"}, instance, in(hour))
+	role := func(r domain.Role) domain.Effective { return domain.Effective{Role: r, By: domain.ByOrgRole} }
+	over := func(r domain.Role) domain.Effective { return domain.Effective{Role: r, By: domain.ByProjectOverride} }
 	want := domain.TransferPreview{
 		Changes: []domain.AccessChange{
-			{User: "adam", Old: domain.Admin}, {User: "gary", New: domain.Owner},
-			{User: "ivan", Old: domain.Viewer, New: domain.Admin}, {User: "mia", Old: domain.Admin},
-			{User: "olga", Old: domain.Owner}, {User: "vic", Old: domain.Viewer},
+			{User: "adam", Old: role(domain.Admin)}, {User: "gary", New: role(domain.Owner)},
+			{User: "ivan", Old: over(domain.Viewer), New: role(domain.Admin)}, {User: "mia", Old: over(domain.Admin)},
+			{User: "olga", Old: role(domain.Owner)}, {User: "vic", Old: role(domain.Viewer)},
 			// dora is deactivated and nora holds nothing: neither loses anything.
 		},
-		Dropped:  []domain.UserID{"ivan", "mia"},
-		KeysKept: 1,
+		Dropped:            []domain.UserID{"ivan", "mia"},
+		ChangedInvitations: []domain.InvitationID{},
+		KeysKept:           1,
+		Source:             at(t, s, "acme").Org, Target: at(t, s, "globex").Org,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, previewed); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 
 	s = given(t, domain.SuspendOrg{ID: "acme"}, domain.DeleteProject{ID: "web"})
 	got = s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "acme"}, instance, began)
-	if diff := cmp.Diff([]domain.Reason{domain.SameOrg, domain.OrgSuspended, domain.OrgSuspended, domain.ProjectDeleted}, got.Obstacles); diff != "" {
-		t.Errorf("obstacles (-want +got):\n%s", diff)
+	if reasons := reasonsOf(got.Obstacles); !slices.Equal(reasons, []domain.Reason{domain.SameOrg}) {
+		t.Errorf("obstacles %v", reasons)
 	}
+	s = given(t, domain.SuspendOrg{ID: "acme"}, domain.SuspendOrg{ID: "globex"}, domain.DeleteProject{ID: "web"})
+	got = s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "globex"}, instance, began)
+	want3 := []domain.Reason{domain.OrgSuspended, domain.OrgSuspended, domain.ProjectDeleted}
+	if reasons := reasonsOf(got.Obstacles); !slices.Equal(reasons, want3) {
+		t.Errorf("obstacles %v, want %v", reasons, want3)
+	}
+}
+
+func reasonsOf(obstacles []domain.Obstacle) (reasons []domain.Reason) {
+	for _, o := range obstacles {
+		reasons = append(reasons, o.Reason)
+	}
+	return reasons
+}
+
+// previewed compares what a preview tells.
+var previewed = cmp.Options{
+	cmpopts.IgnoreUnexported(domain.TransferPreview{}, domain.Effective{}),
+	cmp.Comparer(func(a, b *domain.Org) bool { return (a == nil) == (b == nil) && (a == nil || a.ID == b.ID) }),
 }

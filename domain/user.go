@@ -15,6 +15,9 @@ import (
 //  2. A deactivated user may do nothing, personal keys included; memberships are kept and count again after reactivation.
 //  3. An erased user is gone for good: memberships, overrides and personal keys end with the account, the e-mail is free.
 //  4. None of this may take an organization its last owner.
+//  5. A service account is a user without login and e-mail, at home in one organization, whose managers of members rename it
+//     and whose managers of keys make its keys.
+//  6. An account elsewhere (issuer and subject, compared by a keyed digest) belongs to one person at a time.
 
 // RegisterUser makes an account, unless the e-mail has one.
 type RegisterUser struct {
@@ -45,19 +48,48 @@ type ReactivateUser struct{ ID UserID }
 // EraseUser ends an account for good.
 type EraseUser struct{ ID UserID }
 
+// CreateServiceAccount makes a user without login.
+type CreateServiceAccount struct {
+	ID       UserID
+	Chosen   bool // the caller chose the id
+	Org      OrgID
+	FullName *eventv1.Sealed
+	Role     Role // "" is None
+}
+
+// LinkIdentity ties an account elsewhere to a person.
+type LinkIdentity struct {
+	ID      UserID
+	Issuer  string
+	Digest  []byte // of issuer and subject
+	Subject *eventv1.Sealed
+}
+
+// UnlinkIdentity ends the tie.
+type UnlinkIdentity struct {
+	ID     UserID
+	Digest []byte
+}
+
 // Name is the method's name.
-func (RegisterUser) Name() string   { return "RegisterUser" }
-func (UpdateUser) Name() string     { return "UpdateUser" }
-func (DeactivateUser) Name() string { return "DeactivateUser" }
-func (ReactivateUser) Name() string { return "ReactivateUser" }
-func (EraseUser) Name() string      { return "EraseUser" }
+func (CreateServiceAccount) Name() string { return "CreateServiceAccount" }
+func (LinkIdentity) Name() string         { return "LinkIdentity" }
+func (UnlinkIdentity) Name() string       { return "UnlinkIdentity" }
+func (RegisterUser) Name() string         { return "RegisterUser" }
+func (UpdateUser) Name() string           { return "UpdateUser" }
+func (DeactivateUser) Name() string       { return "DeactivateUser" }
+func (ReactivateUser) Name() string       { return "ReactivateUser" }
+func (EraseUser) Name() string            { return "EraseUser" }
 
 // Targets names the user.
-func (RegisterUser) Targets(*State) ([]Target, error)       { return nil, nil }
-func (c UpdateUser) Targets(s *State) ([]Target, error)     { return s.UserTarget(c.ID) }
-func (c DeactivateUser) Targets(s *State) ([]Target, error) { return s.UserTarget(c.ID) }
-func (c ReactivateUser) Targets(s *State) ([]Target, error) { return s.UserTarget(c.ID) }
-func (c EraseUser) Targets(s *State) ([]Target, error)      { return s.UserTarget(c.ID) }
+func (RegisterUser) Targets(*State) ([]Target, error)             { return nil, nil }
+func (c UpdateUser) Targets(s *State) ([]Target, error)           { return s.UserTarget(c.ID) }
+func (c DeactivateUser) Targets(s *State) ([]Target, error)       { return s.UserTarget(c.ID) }
+func (c ReactivateUser) Targets(s *State) ([]Target, error)       { return s.UserTarget(c.ID) }
+func (c EraseUser) Targets(s *State) ([]Target, error)            { return s.UserTarget(c.ID) }
+func (c LinkIdentity) Targets(s *State) ([]Target, error)         { return s.UserTarget(c.ID) }
+func (c UnlinkIdentity) Targets(s *State) ([]Target, error)       { return s.UserTarget(c.ID) }
+func (c CreateServiceAccount) Targets(s *State) ([]Target, error) { return s.OrgTarget(c.Org) }
 
 func (c RegisterUser) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {
 	if _, known := s.UserByEmail(c.EmailDigest); known {
@@ -70,16 +102,102 @@ func (c RegisterUser) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, 
 		// The edge saw an account with this e-mail, which has ended since.
 		return nil, Errorf(CodeAborted, "CONTENTION", "the account of this e-mail changed at the same time; try again")
 	}
-	if c.Chosen && (c.ID == "instance" || strings.HasPrefix(string(c.ID), "key_")) {
-		// Under these ids other actors' addresses are sealed, see Actor.Subject.
-		return nil, Invalidf("user_id", InvalidField, "must not be \"instance\" or begin with key_")
+	if err := c.ID.mayBeChosen(c.Chosen); err != nil {
+		return nil, err
 	}
-	return one(&eventv1.Event{
+	registered := &eventv1.Event{
 		UserId: string(c.ID),
 		Body: &eventv1.Event_UserRegistered{UserRegistered: &eventv1.UserRegistered{
 			Email: c.Email, EmailDigest: c.EmailDigest, Name: c.FullName,
 		}},
-	}), nil
+	}
+	return append(one(registered), s.signUp(c.ID)...), nil
+}
+
+// mayBeChosen refuses ids under which what is personal about others is sealed, see Actor.Subject and InvitationSent.
+func (id UserID) mayBeChosen(chosen bool) error {
+	if chosen && (id == "instance" || strings.HasPrefix(string(id), "key_") || strings.HasPrefix(string(id), "inv_")) {
+		return Invalidf("user_id", InvalidField, "must not be \"instance\" or begin with key_ or inv_")
+	}
+	return nil
+}
+
+func (c CreateServiceAccount) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
+	o, err := s.undeleted(c.Org)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.chosenID(c.Chosen, by); err != nil {
+		return nil, err
+	}
+	if err := c.ID.mayBeChosen(c.Chosen); err != nil {
+		return nil, err
+	}
+	if s.users.Has(c.ID) {
+		return nil, idTaken(string(c.ID))
+	}
+	role := None
+	if c.Role != "" {
+		if role, err = s.knownRole(o, "role", c.Role); err != nil {
+			return nil, err
+		}
+	}
+	at := Place{Org: o}
+	if err := s.withinCeiling(by, at, now, s.permissions(o, role)); err != nil {
+		return nil, err
+	}
+	if err := s.roomForMembers(o, 1); err != nil {
+		return nil, err
+	}
+	created := at.event(&eventv1.Event{
+		UserId: string(c.ID), Body: &eventv1.Event_ServiceAccountCreated{ServiceAccountCreated: &eventv1.ServiceAccountCreated{Name: c.FullName}},
+	})
+	return append(one(created), at.granted(c.ID, Grant{}, Grant{Role: role})), nil
+}
+
+// person refuses service accounts, and users that are not there.
+func (s *State) person(id UserID) error {
+	u, err := s.unerased(id)
+	if err == nil && u.Home != "" {
+		return Errorf(CodePrecondition, IsServiceAccount, "%s is a service account, and this is for people", id)
+	}
+	return err
+}
+
+func (c LinkIdentity) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
+	if err := s.person(c.ID); err != nil {
+		return nil, err
+	}
+	if err := s.fullKey(by); err != nil {
+		return nil, err
+	}
+	if holder, taken := s.identities.Get(string(c.Digest)); taken {
+		if holder == c.ID {
+			return nil, nil
+		}
+		return nil, Errorf(CodeExists, IdentityTaken, "another account is tied to this identity; unlink it there first")
+	}
+	// No organization is named: where else somebody has an account is not its business.
+	return one(&eventv1.Event{UserId: string(c.ID), Body: &eventv1.Event_IdentityLinked{IdentityLinked: &eventv1.IdentityLinked{
+		Identity: &eventv1.Identity{Issuer: c.Issuer, Digest: c.Digest, Subject: c.Subject},
+	}}}), nil
+}
+
+func (c UnlinkIdentity) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
+	u, err := s.unerased(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fullKey(by); err != nil {
+		return nil, err
+	}
+	i, ok := u.Identities.Get(string(c.Digest))
+	if !ok {
+		return nil, nil
+	}
+	return one(&eventv1.Event{UserId: string(c.ID), Body: &eventv1.Event_IdentityUnlinked{IdentityUnlinked: &eventv1.IdentityUnlinked{
+		Identity: &eventv1.Identity{Issuer: i.Issuer, Digest: c.Digest, Subject: i.Subject.stored()},
+	}}}), nil
 }
 
 func (c UpdateUser) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, error) {
@@ -89,6 +207,11 @@ func (c UpdateUser) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, e
 	}
 	if err := s.fullKey(by); err != nil {
 		return nil, err
+	}
+	if c.Email != nil {
+		if err := s.person(c.ID); err != nil {
+			return nil, err
+		}
 	}
 	body := &eventv1.UserUpdated{}
 	if c.Email != nil && !bytes.Equal(c.EmailDigest, []byte(u.EmailDigest)) {
@@ -196,11 +319,34 @@ func (s *State) userRegistered(e *eventv1.Event, body *eventv1.UserRegistered, a
 	s.emails = s.emails.With(u.EmailDigest, u.ID)
 }
 
+func (s *State) serviceAccountCreated(e *eventv1.Event, body *eventv1.ServiceAccountCreated, at moment) {
+	u := &User{
+		ID: UserID(e.UserId), Home: OrgID(e.OrgIds[0]), Name: sealedOf(body.Name), Status: UserActive, CreatedAt: at.Time, UpdatedAt: at.Time,
+	}
+	s.users = s.users.With(u.ID, u)
+}
+
+func (s *State) identityLinked(e *eventv1.Event, i *eventv1.Identity) {
+	id, digest := UserID(e.UserId), string(i.GetDigest())
+	s.identities = s.identities.With(digest, id)
+	s.editUser(id, func(u *User) {
+		u.Identities = u.Identities.With(digest, Identity{i.GetIssuer(), sealedOf(i.GetSubject())})
+	})
+}
+
+func (s *State) identityUnlinked(e *eventv1.Event, i *eventv1.Identity) {
+	s.identities = s.identities.Without(string(i.GetDigest()))
+	s.editUser(UserID(e.UserId), func(u *User) { u.Identities = u.Identities.Without(string(i.GetDigest())) })
+}
+
 func (s *State) userUpdated(e *eventv1.Event, body *eventv1.UserUpdated, at moment) {
 	id := UserID(e.UserId)
 	s.editUser(id, func(u *User) {
 		u.UpdatedAt = at.Time
 		if body.Email != nil {
+			for i := range s.Invited(u.EmailDigest).All() {
+				u.Invitations = u.Invitations.With(i, struct{}{})
+			}
 			u.Email, u.EmailDigest = sealedOf(body.Email.New), string(body.NewEmailDigest)
 			s.emails = s.emails.Without(string(body.OldEmailDigest)).With(u.EmailDigest, id)
 		}
@@ -214,7 +360,30 @@ func (s *State) userStatus(e *eventv1.Event, status UserStatus, at moment) {
 	s.editUser(UserID(e.UserId), func(u *User) { u.Status, u.UpdatedAt = status, at.Time })
 }
 
-// userErased: memberships, overrides and personal keys follow from the one event.
+// ErasedBy are the subjects whose personal keys must be destroyed because of an event, on the state behind it: the person, and
+// every invitation that holds an address of theirs.
+func (s *State) ErasedBy(e *eventv1.Event) (subjects []string) {
+	body := e.GetUserErased()
+	if body == nil {
+		return nil
+	}
+	u, ok := s.users.Get(UserID(e.UserId))
+	if !ok {
+		return nil
+	}
+	return append(s.invitationSubjects(u, string(body.EmailDigest)), e.UserId)
+}
+
+func (s *State) invitationSubjects(u *User, digest string) (subjects []string) {
+	for _, ids := range []Table[InvitationID, struct{}]{u.Invitations, s.Invited(digest)} {
+		for id := range ids.All() {
+			subjects = append(subjects, string(id))
+		}
+	}
+	return subjects
+}
+
+// userErased: memberships, overrides, groups, identities and personal keys follow from the one event.
 func (s *State) userErased(e *eventv1.Event, body *eventv1.UserErased, at moment) {
 	id := UserID(e.UserId)
 	u, ok := s.users.Get(id)
@@ -223,11 +392,19 @@ func (s *State) userErased(e *eventv1.Event, body *eventv1.UserErased, at moment
 	}
 	for org := range u.Orgs.All() {
 		o, _ := s.orgs.Get(org)
-		for _, d := range s.overridesOf(o, id) {
-			s.dropOverride(d.project, id)
+		m, _ := o.Members.Get(id)
+		s.setMember(org, id, func(m *Member) { m.Grant = Grant{} })
+		for _, g := range m.Groups {
+			s.leaveGroup(g, id)
 		}
-		s.dropMember(org, id)
 	}
+	for digest := range u.Identities.All() {
+		s.identities = s.identities.Without(digest)
+	}
+	for _, subject := range s.invitationSubjects(u, string(body.EmailDigest)) {
+		s.erased = s.erased.With(subject, struct{}{})
+	}
+	s.admins = s.admins.Without(id)
 	for key := range u.Keys.All() {
 		s.editKey(key, func(k *Key) {
 			if k.RevokedAt.IsZero() {
@@ -236,9 +413,10 @@ func (s *State) userErased(e *eventv1.Event, body *eventv1.UserErased, at moment
 		})
 	}
 	s.emails = s.emails.Without(string(body.EmailDigest))
-	s.erased = s.erased.With(id, struct{}{})
+	s.erased = s.erased.With(string(id), struct{}{})
 	s.editUser(id, func(u *User) {
 		u.Status, u.UpdatedAt, u.Email, u.EmailDigest, u.Name = UserIsErased, at.Time, Sealed{}, "", Sealed{}
+		u.Identities = Table[string, Identity]{}
 	})
 }
 

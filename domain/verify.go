@@ -23,7 +23,9 @@ func (s *State) verdict(k *Key, now time.Time) Reason {
 		return reason
 	}
 	if k.User != "" {
-		return s.userState(k.User)
+		if reason := s.userState(k.User); reason != "" {
+			return reason
+		}
 	}
 	at := s.keyPlace(k)
 	if at.Org == nil {
@@ -66,25 +68,27 @@ func (s *State) VerifyKey(k *Key, environment string, from netip.Addr, now time.
 // organization and each overridden project, within the key's own.
 func (s *State) KeyPermissions(k *Key, now time.Time) PermissionSet {
 	if k.User == "" {
-		return k.Permissions
+		return s.keyHolds(k)
 	}
 	var held PermissionSet
+	if s.IsAdmin(Actor{Kind: ActorUser, User: k.User}) {
+		return s.keyHolds(k)
+	}
 	u, _ := s.users.Get(k.User)
 	for id := range u.Orgs.All() {
 		o, _ := s.orgs.Get(id)
-		if o.state() != "" {
+		m, _ := o.Members.Get(k.User)
+		org := s.orgRole(m, o, now)
+		if o.state() != "" || m.Suspended || org.Role == "" {
 			continue
 		}
-		g, _ := o.Members.Get(k.User)
-		held = held.Or(g.At(now).Permissions())
-		if g.At(now) == "" {
-			continue
-		}
-		for _, d := range s.overridesOf(o, k.User) {
-			held = held.Or(d.grant.At(now).Permissions().And(allProject))
+		held = held.Or(org.set)
+		for project := range o.Projects.All() {
+			p, _ := s.projects.Get(project)
+			held = held.Or(s.roleOf(k.User, m, Place{o, p}, now).set.And(s.Catalog().allProject))
 		}
 	}
-	return held.And(k.Permissions)
+	return held.And(s.keyHolds(k))
 }
 
 // State is why the key itself is no longer good, its principal aside; "" if it is.

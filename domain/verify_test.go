@@ -149,7 +149,7 @@ func TestKeyPermissions(t *testing.T) {
 	} {
 		s := given(t, c.given...)
 		k, _ := s.Key(c.key)
-		if diff := cmp.Diff(c.want, s.KeyPermissions(k, in(c.after)).Names()); diff != "" {
+		if diff := cmp.Diff(c.want, s.Catalog().Names(s.KeyPermissions(k, in(c.after)))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}

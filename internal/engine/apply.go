@@ -85,8 +85,8 @@ func (e *Engine) announce(entries []*eventv1.Entry) {
 	}
 	for _, entry := range entries {
 		for _, event := range entry.Events {
-			if event.GetUserErased() != nil {
-				e.cfg.Erased(domain.UserID(event.UserId))
+			for _, subject := range e.State().ErasedBy(event) {
+				e.cfg.Erased(subject)
 			}
 		}
 	}

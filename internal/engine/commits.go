@@ -16,9 +16,27 @@ type Commit struct {
 	*eventv1.Commit
 }
 
+// Message is one message of the log as it is stored; Commit is nil at a void position.
+type Message struct {
+	Position domain.Position
+	Hash     domain.Hash
+	Data     []byte
+	Commit   *eventv1.Commit
+}
+
 // Commits reads the commits of a range of positions that the state has passed, both ends included, in order and checked
 // against the chain of hashes; void positions are left out. An error of fn ends it and is answered.
 func (e *Engine) Commits(ctx context.Context, from, to domain.Position, fn func(Commit) error) error {
+	return e.Messages(ctx, from, to, func(m Message) error {
+		if m.Commit == nil {
+			return nil
+		}
+		return fn(Commit{m.Position, m.Hash, m.Commit})
+	})
+}
+
+// Messages is Commits for whoever wants the bytes, those of void positions too.
+func (e *Engine) Messages(ctx context.Context, from, to domain.Position, fn func(Message) error) error {
 	var parent domain.Hash
 	var own error
 	err := func() (err error) {
@@ -31,10 +49,10 @@ func (e *Engine) Commits(ctx context.Context, from, to domain.Position, fn func(
 			commit, err := eventstore.Decode(m.Data, m.Position, parent)
 			parent = eventstore.HashOf(m.Data)
 			if errors.Is(err, eventstore.ErrVoid) {
-				return nil
+				commit, err = nil, nil
 			}
 			if err == nil {
-				own = fn(Commit{m.Position, parent, commit})
+				own = fn(Message{m.Position, parent, m.Data, commit})
 				err = own
 			}
 			return err

@@ -131,7 +131,7 @@ func decideOne(s *domain.State, w *waiting, now time.Time) (p pending, entry *ev
 	}
 	var org domain.OrgID
 	if len(events) > 0 && len(events[0].OrgIds) > 0 {
-		org = domain.OrgID(events[0].OrgIds[0])
+		org = domain.OrgID(domain.ActedIn(events[0])[0])
 	}
 	id := req.CommandID
 	if id == "" {

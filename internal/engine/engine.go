@@ -40,8 +40,9 @@ type Config struct {
 	Genesis domain.CreateInstance
 	// Clock is time.Now, if not set.
 	Clock func() time.Time
-	// Erased is called for every user whose erasure was folded in, on every server; it must be quick.
-	Erased func(domain.UserID)
+	// Erased is called for every subject whose personal key must be destroyed since an erasure was folded in, on every server; it
+	// must be quick.
+	Erased func(subject string)
 	Logger *slog.Logger
 	// ContactGap is how old the state may be known to be before Fresh refuses; DefaultContactGap if 0.
 	ContactGap time.Duration

@@ -22,6 +22,9 @@ const (
 	SchemeHMAC = "hmac"
 	// SchemeLangfuse verifiers are what Langfuse stores: hex(SHA-256(secret + hex(SHA-256(salt)))), 64 bytes of text.
 	SchemeLangfuse = "langfuse"
+	// SchemeBcrypt verifiers are bcrypt hashes of the secret, 60 bytes of text. They come with imported keys alone and are slow to
+	// verify: see Slow.
+	SchemeBcrypt = "bcrypt"
 )
 
 // Config says how keys are made and verified. It prints neither salt nor peppers.

@@ -5,8 +5,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"hash"
+	"strings"
 	"sync"
+
+	"golang.org/x/crypto/bcrypt"
 
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
@@ -34,9 +39,48 @@ func (r *Ring) Verify(scheme, pepperID string, hash []byte, secret string) bool 
 		if r.salted != nil && pepperID == "" {
 			return r.salted.matches(hash, secret)
 		}
+	case SchemeBcrypt:
+		return bcrypt.CompareHashAndPassword(hash, []byte(secret)) == nil
 	}
 	return false
 }
+
+// Slow reports whether a verifier of this scheme takes some hundred milliseconds, so that nobody may ask for many at once, and
+// should be replaced once the secret was seen to be right.
+func Slow(scheme string) bool { return scheme == SchemeBcrypt }
+
+// maxBcryptCost keeps one verification under a few seconds.
+const maxBcryptCost = 14
+
+// CheckImported returns an error that says why a hash of this scheme can't be verified here.
+func (r *Ring) CheckImported(scheme, hash string) error {
+	switch scheme {
+	case SchemeLangfuse:
+		if r.salted == nil {
+			return ErrNoSalt
+		}
+		if sum, err := hex.DecodeString(hash); err != nil || len(sum) != sha256.Size || strings.ToLower(hash) != hash {
+			return errors.New("is not 64 lower-case hexadecimal digits")
+		}
+		return nil
+	case SchemeBcrypt:
+		cost, err := bcrypt.Cost([]byte(hash))
+		if err != nil {
+			return errors.New("is not a bcrypt hash")
+		}
+		if cost > maxBcryptCost {
+			return fmt.Errorf("has bcrypt cost %d, and more than %d would take seconds to verify", cost, maxBcryptCost)
+		}
+		return nil
+	}
+	return fmt.Errorf("scheme %q is neither %q nor %q", scheme, SchemeLangfuse, SchemeBcrypt)
+}
+
+// ErrNoSalt is returned for a hash of Langfuse's scheme on a server that has no salt.
+var ErrNoSalt = errors.New("this server has no salt: start it with the SALT of the Langfuse installation in TENURE_KEY_SALT")
+
+// Salted reports whether verifiers of Langfuse's scheme can be checked, whose secrets need not be of any form.
+func (r *Ring) Salted() bool { return r.salted != nil }
 
 // Dummy does the work of Verify for a key that does not exist, so that the time of an answer does not tell which do.
 func (r *Ring) Dummy(secret string) {

@@ -36,7 +36,55 @@ func (s *Server) BatchCheck(ctx context.Context, req *tenurev1.BatchCheckRequest
 	return res, nil
 }
 
+// question is a check that may be asked, ready to be answered.
+type question struct {
+	subject    domain.Actor
+	permission domain.Permission
+	at         domain.Place
+	// hidden is what to answer without looking, about those of whom the caller may not know.
+	hidden domain.Reason
+}
+
 func (s *Server) check(ctx context.Context, req *tenurev1.CheckRequest) (*tenurev1.CheckResponse, error) {
+	q, err := s.question(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	verdict := domain.Verdict{Reason: q.hidden}
+	if q.hidden == "" {
+		c := callFrom(ctx)
+		verdict = c.state.Check(q.subject, q.permission, q.at, c.now)
+	}
+	return &tenurev1.CheckResponse{Allowed: verdict.Allowed, Reason: string(verdict.Reason), Role: string(verdict.Role)}, nil
+}
+
+// Explain answers a check with the way there.
+func (s *Server) Explain(ctx context.Context, req *tenurev1.ExplainRequest) (*tenurev1.ExplainResponse, error) {
+	if err := s.Engine.Fresh(); err != nil {
+		return nil, err
+	}
+	q, err := s.question(ctx, req.Check)
+	if err != nil {
+		return nil, err
+	}
+	c := callFrom(ctx)
+	if q.hidden != "" {
+		return &tenurev1.ExplainResponse{Reason: string(q.hidden), Token: c.token, Steps: []*tenurev1.Step{{
+			Kind: "subject", Id: req.Check.UserId + req.Check.KeyId, Finding: string(domain.Absent),
+			Text: "who was asked about is nobody that can be told about here",
+		}}}, nil
+	}
+	verdict, steps := c.state.Explain(q.subject, q.permission, q.at, c.now)
+	res := &tenurev1.ExplainResponse{Allowed: verdict.Allowed, Reason: string(verdict.Reason), Role: string(verdict.Role), Token: c.token}
+	for _, step := range steps {
+		res.Steps = append(res.Steps, &tenurev1.Step{
+			Kind: step.Kind, Id: step.ID, Finding: string(step.Finding), Role: string(step.Role), ExpiresAt: timestamp(step.ExpiresAt), Text: step.Text,
+		})
+	}
+	return res, nil
+}
+
+func (s *Server) question(ctx context.Context, req *tenurev1.CheckRequest) (q question, err error) {
 	c := callFrom(ctx)
 	targets, err := c.state.PlaceTarget(domain.OrgID(req.OrgId), domain.ProjectID(req.ProjectId))
 	subject, unknownKey := c.subject(req)
@@ -45,24 +93,29 @@ func (s *Server) check(ctx context.Context, req *tenurev1.CheckRequest) (*tenure
 		targets[0].EvenDeleted, targets[0].EvenInactive = true, true
 	}
 	if _, err = s.authorize(ctx, targets, err); err != nil {
-		return nil, err
+		return q, err
 	}
+	q.subject, q.at = subject, targets[0].Place
+	if q.permission, err = permissionAt(c.state, q.at, req.Permission); err != nil {
+		return q, err
+	}
+	if q.hidden = c.hidden(subject, q.at); unknownKey {
+		q.hidden = domain.KeyUnknown
+	}
+	return q, nil
+}
+
+// permissionAt finds a permission at the level of a place.
+func permissionAt(state *domain.State, at domain.Place, name string) (domain.Permission, error) {
 	level := domain.OrgLevel
-	if req.ProjectId != "" {
+	if at.Project != nil {
 		level = domain.ProjectLevel
 	}
-	p := domain.ParsePermission(level, req.Permission)
+	p := state.Catalog().Parse(level, name)
 	if p == 0 {
-		return nil, domain.Invalidf("permission", domain.UnknownPermission, "%q is not a permission at the level of what is named", clip(req.Permission, 100))
+		return 0, domain.Invalidf("permission", domain.UnknownPermission, "%q is not a permission at the level of what is named", clip(name, 100))
 	}
-	if unknownKey {
-		return &tenurev1.CheckResponse{Reason: string(domain.KeyUnknown)}, nil
-	}
-	verdict := c.state.Check(subject, p, targets[0].Place, c.now)
-	if reason := c.hidden(subject, targets[0].Place); reason != "" {
-		verdict = domain.Verdict{Reason: reason}
-	}
-	return &tenurev1.CheckResponse{Allowed: verdict.Allowed, Reason: string(verdict.Reason), Role: string(verdict.Role)}, nil
+	return p, nil
 }
 
 // subject is whom a check is about: the caller if nobody is named.
@@ -90,7 +143,7 @@ func (c *call) subject(req *tenurev1.CheckRequest) (subject domain.Actor, unknow
 // hidden is what to answer about users and keys of other tenants, which read like those that do not exist; "" if the caller
 // may know about the subject.
 func (c *call) hidden(subject domain.Actor, at domain.Place) domain.Reason {
-	if subject == c.actor || c.actor.Kind == domain.ActorInstance {
+	if subject == c.actor || c.state.IsAdmin(c.actor) {
 		return ""
 	}
 	stranger := subject.User != "" && !at.Org.Members.Has(subject.User)

@@ -156,7 +156,7 @@ func auditTargets(state *domain.State, org, project string) ([]domain.Target, er
 }
 
 func (s *Server) auditReader(by domain.Actor, at domain.Place) audit.Reader {
-	return audit.Reader{Place: at, Instance: by.Kind == domain.ActorInstance, Open: s.openSealed}
+	return audit.Reader{Place: at, Instance: s.Engine.State().IsAdmin(by), Open: s.openSealed}
 }
 
 // auditWindow reads the records of a range of positions that the reader may see, oldest first.

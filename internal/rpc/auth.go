@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -37,7 +38,7 @@ func (k AdminKey) is(secret string) bool {
 // authenticate finds out who calls. Without credentials it leaves the actor empty; with wrong ones it answers an error
 // that does not tell what was wrong, and counts against the address. Credentials that were right but are no longer good
 // are told why.
-func (s *Server) authenticate(c *call, header string) error {
+func (s *Server) authenticate(ctx context.Context, c *call, header string) error {
 	if header == "" {
 		return nil
 	}
@@ -66,7 +67,10 @@ func (s *Server) authenticate(c *call, header string) error {
 		return err
 	}
 	state := s.Engine.State()
-	k, ok := s.findKey(state, public, secret, method == "basic")
+	k, ok, err := s.findKey(ctx, state, public, secret, method == "basic")
+	if err != nil {
+		return err
+	}
 	if !ok {
 		s.authenticationFailed(c)
 		return unauthenticated("the credentials are not good; check the key and the address you call")
@@ -83,25 +87,36 @@ func unauthenticated(format string, args ...any) error {
 }
 
 // findKey finds the key whose secret this is: by its public part, which must belong to the secret, or by the secret alone.
-// A wrong secret costs what a right one costs, and one with a typo nothing.
-func (s *Server) findKey(state *domain.State, public, secret string, byPublic bool) (*domain.Key, bool) {
-	if !keyring.WellFormed(secret) {
-		return nil, false
-	}
-	if byPublic {
-		k, ok := state.KeyByPublic(public)
-		if !ok {
-			s.Ring.Dummy(secret)
-			return nil, false
+// A wrong secret costs what a right one costs, and one with a typo nothing; secrets that were imported can be of any form. An
+// error means that it can't be told now.
+func (s *Server) findKey(ctx context.Context, state *domain.State, public, secret string, byPublic bool) (*domain.Key, bool, error) {
+	ours := keyring.WellFormed(secret)
+	if !byPublic {
+		if !ours && !s.Ring.Salted() {
+			return nil, false, nil
 		}
-		return k, s.Ring.Verify(k.Scheme, k.Pepper, []byte(k.Verifier), secret)
-	}
-	for _, hash := range s.Ring.Candidates(secret) {
-		if k, ok := state.KeyByVerifier(hash); ok {
-			return k, true
+		for _, hash := range s.Ring.Candidates(secret) {
+			if k, ok := state.KeyByVerifier(hash); ok {
+				return k, true, nil
+			}
 		}
+		return nil, false, nil
 	}
-	return nil, false
+	k, ok := state.KeyByPublic(public)
+	switch {
+	case ok && keyring.Slow(k.Scheme):
+		right, err := s.slow.verify(ctx, k, secret)
+		if right {
+			s.rehash(ctx, k, secret)
+		}
+		return k, right, err
+	case !ours && (!ok || k.Scheme == keyring.SchemeHMAC):
+		return nil, false, nil
+	case !ok:
+		s.Ring.Dummy(secret)
+		return nil, false, nil
+	}
+	return k, s.Ring.Verify(k.Scheme, k.Pepper, []byte(k.Verifier), secret), nil
 }
 
 // unthrottled is an error while the address has failed too often.

@@ -92,7 +92,7 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 		procedure: spec.Procedure, rule: g.rules[spec.Procedure], now: g.Engine.Now(), ip: edge.ClientIPFrom(ctx),
 		userAgent: clip(h.Get("User-Agent"), 200), requestID: requestID(h), traceID: traceID(h),
 	}
-	if err := g.authenticate(c, h.Get("Authorization")); err != nil {
+	if err := g.authenticate(ctx, c, h.Get("Authorization")); err != nil {
 		return c, err
 	}
 	admitted := domain.Rule{Requirement: min(c.rule.Requirement, domain.Authenticated)}

@@ -14,7 +14,7 @@ func (s *Server) GetInstance(ctx context.Context, _ *tenurev1.GetInstanceRequest
 		LogId: c.state.Instance.LogID, Version: s.Version, Position: uint64(c.state.Position),
 		Time: timestamp(c.state.Time), SyncAlways: s.SyncAlways,
 	}
-	if c.actor.Kind != domain.ActorInstance {
+	if !c.state.IsAdmin(c.actor) {
 		return res, nil
 	}
 	res.Counts = &tenurev1.GetInstanceResponse_Counts{
@@ -31,13 +31,45 @@ func (s *Server) WhoAmI(ctx context.Context, _ *tenurev1.WhoAmIRequest) (*tenure
 	a := c.actor
 	res := &tenurev1.WhoAmIResponse{
 		Kind: a.KindName(), UserId: string(a.User), OrgId: string(a.Org), ProjectId: string(a.Project),
-		KeyId: string(a.Key), Method: a.Method,
+		KeyId: string(a.Key), Method: a.Method, InstanceAdmin: c.state.IsAdmin(a),
 	}
 	if p, ok := c.state.Project(a.Project); ok {
 		res.OrgId = string(p.Org)
 	}
 	if k, ok := c.state.Key(a.Key); ok {
-		res.Permissions = c.state.KeyPermissions(k, c.now).Names()
+		res.Permissions = c.state.Catalog().Names(c.state.KeyPermissions(k, c.now))
 	}
 	return res, nil
+}
+
+// GrantInstanceAdmin makes a person an instance admin.
+func (s *Server) GrantInstanceAdmin(ctx context.Context, req *tenurev1.GrantInstanceAdminRequest) (*tenurev1.GrantInstanceAdminResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.GrantInstanceAdmin{User: domain.UserID(req.UserId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.GrantInstanceAdminResponse{Token: token(out)}, nil
+}
+
+// RevokeInstanceAdmin ends it.
+func (s *Server) RevokeInstanceAdmin(ctx context.Context, req *tenurev1.RevokeInstanceAdminRequest) (*tenurev1.RevokeInstanceAdminResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.RevokeInstanceAdmin{User: domain.UserID(req.UserId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.RevokeInstanceAdminResponse{Token: token(out)}, nil
+}
+
+// ListInstanceAdmins answers the people who are instance admins.
+func (s *Server) ListInstanceAdmins(ctx context.Context, req *tenurev1.ListInstanceAdminsRequest) (*tenurev1.ListInstanceAdminsResponse, error) {
+	state, err := s.authorize(ctx, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	ids, next, err := page("admins", state.Admins().Page, req.PageSize, req.PageToken,
+		func(id domain.UserID, _ struct{}) (string, bool) { return string(id), true })
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.ListInstanceAdminsResponse{UserIds: ids, NextPageToken: next}, nil
 }

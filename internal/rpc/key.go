@@ -2,12 +2,14 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	"github.com/oklog/ulid/v2"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/keyring"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -39,6 +41,33 @@ func (s *Server) CreateKey(ctx context.Context, req *tenurev1.CreateKeyRequest) 
 func alreadyShown(id string) error {
 	return domain.Errorf(domain.CodeExists, "SECRET_ALREADY_SHOWN",
 		"this Idempotency-Key made key %s, whose secret was shown then; if it is lost, revoke that key and make another with a new Idempotency-Key", id)
+}
+
+// ImportKey takes in a key that was made elsewhere.
+func (s *Server) ImportKey(ctx context.Context, req *tenurev1.ImportKeyRequest) (*tenurev1.ImportKeyResponse, error) {
+	if err := s.Ring.CheckImported(req.Scheme, req.Hash); errors.Is(err, keyring.ErrNoSalt) {
+		return nil, domain.Errorf(domain.CodePrecondition, domain.KeySchemeUnknown, "%v", err)
+	} else if err != nil {
+		return nil, domain.Invalidf("hash", domain.InvalidField, "%v", err)
+	}
+	networks, err := parseNetworks(req.AllowedNetworks)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := newID(req.KeyId, "key_")
+	c := domain.ImportKey{
+		Minted: domain.Minted{
+			ID: domain.KeyID(id), Public: req.PublicKey, Display: req.DisplaySecret,
+			Verifier: &eventv1.Verifier{Scheme: req.Scheme, Hash: []byte(req.Hash)},
+		},
+		Project: domain.ProjectID(req.ProjectId), Org: domain.OrgID(req.OrgId), User: domain.UserID(req.UserId), KeyName: req.Name, Note: req.Note,
+		Permissions: req.Permissions, Environments: req.Environments, Networks: networks, ExpiresAt: timeOf(req.ExpiresAt), MadeAt: timeOf(req.CreatedAt),
+	}
+	out, err := s.execute(ctx, req.Reason, c)
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.ImportKeyResponse{Key: s.keyOf(out.State, domain.KeyID(out.Events[0].KeyId)), Token: token(out)}, nil
 }
 
 // GetKey answers one key.
@@ -153,7 +182,10 @@ func (s *Server) VerifyKey(ctx context.Context, req *tenurev1.VerifyKeyRequest) 
 		return nil, err
 	}
 	res := &tenurev1.VerifyKeyResponse{Token: c.token}
-	k, ok := s.findKey(c.state, req.PublicKey, req.Secret, req.PublicKey != "")
+	k, ok, err := s.findKey(ctx, c.state, req.PublicKey, req.Secret, req.PublicKey != "")
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
 		if stranger {
 			s.authenticationFailed(c)
@@ -168,12 +200,15 @@ func (s *Server) VerifyKey(ctx context.Context, req *tenurev1.VerifyKeyRequest) 
 	if p, ok := c.state.Project(k.Project); ok {
 		res.OrgId = string(p.Org)
 	}
+	if o, ok := c.state.Org(domain.OrgID(res.OrgId)); ok {
+		res.PlanId, res.DataPlaneId = string(o.Plan), string(o.DataPlane)
+	}
 	res.ExpiresAt = timestamp(k.ExpiresAt)
 	if res.Environment = req.Environment; res.Environment == "" {
 		res.Environment = domain.DefaultEnvironment
 	}
 	if res.Valid {
-		res.Permissions = c.state.KeyPermissions(k, c.now).Names()
+		res.Permissions = c.state.Catalog().Names(c.state.KeyPermissions(k, c.now))
 	}
 	return res, nil
 }
@@ -210,7 +245,7 @@ func (s *Server) keyOf(state *domain.State, id domain.KeyID) *tenurev1.Key {
 	k, _ := state.Key(id)
 	view := &tenurev1.Key{
 		Id: string(k.ID), PublicKey: k.Public, DisplaySecret: k.Display, Name: k.Name, Note: k.Note,
-		ProjectId: string(k.Project), OrgId: string(k.Org), UserId: string(k.User), Permissions: k.Permissions.Names(),
+		ProjectId: string(k.Project), OrgId: string(k.Org), UserId: string(k.User), Permissions: state.Catalog().Names(k.Permissions),
 		Environments: k.Environments, ExpiresAt: timestamp(k.ExpiresAt), CreatedAt: timestamp(k.CreatedAt),
 		CreatedBy: k.CreatedBy, RevokedAt: timestamp(k.RevokedAt), SuccessorKeyId: string(k.Successor),
 		Status: tenurev1.KeyStatus_KEY_STATUS_ACTIVE,

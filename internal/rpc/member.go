@@ -15,9 +15,8 @@ import (
 
 // GrantRole sets a role or an override.
 func (s *Server) GrantRole(ctx context.Context, req *tenurev1.GrantRoleRequest) (*tenurev1.GrantRoleResponse, error) {
-	role, _ := domain.ParseRole(req.Role)
 	org, project, user := domain.OrgID(req.OrgId), domain.ProjectID(req.ProjectId), domain.UserID(req.UserId)
-	out, err := s.execute(ctx, req.Reason, domain.GrantRole{Org: org, Project: project, User: user, Role: role, ExpiresAt: timeOf(req.ExpiresAt)})
+	out, err := s.execute(ctx, req.Reason, domain.GrantRole{Org: org, Project: project, User: user, Role: domain.Role(req.Role), ExpiresAt: timeOf(req.ExpiresAt)})
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +35,37 @@ func (s *Server) RevokeRole(ctx context.Context, req *tenurev1.RevokeRoleRequest
 	return &tenurev1.RevokeRoleResponse{Member: member, Token: token(out)}, err
 }
 
+// SuspendMember makes a membership count as NONE.
+func (s *Server) SuspendMember(ctx context.Context, req *tenurev1.SuspendMemberRequest) (*tenurev1.SuspendMemberResponse, error) {
+	org, user := domain.OrgID(req.OrgId), domain.UserID(req.UserId)
+	out, err := s.execute(ctx, req.Reason, domain.SuspendMember{Org: org, User: user})
+	if err != nil {
+		return nil, err
+	}
+	member, err := s.memberOf(ctx, out.State, org, "", user)
+	return &tenurev1.SuspendMemberResponse{Member: member, Token: token(out)}, err
+}
+
+// ResumeMember ends a suspension.
+func (s *Server) ResumeMember(ctx context.Context, req *tenurev1.ResumeMemberRequest) (*tenurev1.ResumeMemberResponse, error) {
+	org, user := domain.OrgID(req.OrgId), domain.UserID(req.UserId)
+	out, err := s.execute(ctx, req.Reason, domain.ResumeMember{Org: org, User: user})
+	if err != nil {
+		return nil, err
+	}
+	member, err := s.memberOf(ctx, out.State, org, "", user)
+	return &tenurev1.ResumeMemberResponse{Member: member, Token: token(out)}, err
+}
+
+// LeaveOrg ends the caller's own membership.
+func (s *Server) LeaveOrg(ctx context.Context, req *tenurev1.LeaveOrgRequest) (*tenurev1.LeaveOrgResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.LeaveOrg{Org: domain.OrgID(req.OrgId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.LeaveOrgResponse{Token: token(out)}, nil
+}
+
 // ListMembers answers the members of an organization, with their roles there or in one of its projects.
 func (s *Server) ListMembers(ctx context.Context, req *tenurev1.ListMembersRequest) (*tenurev1.ListMembersResponse, error) {
 	c := callFrom(ctx)
@@ -45,7 +75,7 @@ func (s *Server) ListMembers(ctx context.Context, req *tenurev1.ListMembersReque
 	}
 	at := targets[0].Place
 	users, next, err := page("members", at.Org.Members.Page, req.PageSize, req.PageToken,
-		func(id domain.UserID, _ domain.Grant) (domain.UserID, bool) { return id, true })
+		func(id domain.UserID, _ domain.Member) (domain.UserID, bool) { return id, true })
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +100,13 @@ func (s *Server) memberOf(ctx context.Context, state *domain.State, org domain.O
 
 func (s *Server) memberView(ctx context.Context, state *domain.State, at domain.Place, id domain.UserID, now time.Time) (*tenurev1.Member, error) {
 	m := &tenurev1.Member{OrgId: string(at.Org.ID), UserId: string(id)}
-	grant := state.EffectiveRole(id, at, now)
-	m.Role, m.ExpiresAt = string(grant.Role), timestamp(grant.ExpiresAt)
+	e := state.EffectiveRole(id, at, now)
+	m.Role, m.ExpiresAt, m.ByGroupId = string(e.Role), timestamp(e.ExpiresAt), string(e.Group)
 	membership, _ := at.Org.Members.Get(id)
-	m.OrgRole = string(membership.Role)
+	m.OrgRole, m.Suspended = string(membership.Role), membership.Suspended
+	for _, g := range membership.Groups {
+		m.GroupIds = append(m.GroupIds, string(g))
+	}
 	if at.Project != nil {
 		m.ProjectId = string(at.Project.ID)
 		override, _ := at.Project.Overrides.Get(id)
@@ -109,7 +142,7 @@ func (s *Server) open(ctx context.Context, v domain.Sealed, field string) (strin
 
 func (s *Server) openSealed(ctx context.Context, v *eventv1.Sealed, field string) (string, error) {
 	text, err := s.Vault.Open(ctx, v, field)
-	if errors.Is(err, sealing.ErrErased) || err != nil && s.Engine.State().Erased().Has(domain.UserID(v.GetSubject())) {
+	if errors.Is(err, sealing.ErrErased) || err != nil && s.Engine.State().Erased().Has(v.GetSubject()) {
 		return erased, nil
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"iter"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -14,13 +15,43 @@ import (
 // CreateOrg makes an organization.
 func (s *Server) CreateOrg(ctx context.Context, req *tenurev1.CreateOrgRequest) (*tenurev1.CreateOrgResponse, error) {
 	id, chosen := newID(req.OrgId, "org_")
-	out, err := s.execute(ctx, req.Reason, domain.CreateOrg{
+	c := domain.CreateOrg{
 		ID: domain.OrgID(id), Chosen: chosen, OrgName: req.Name, Metadata: req.Metadata, Owner: domain.UserID(req.OwnerUserId),
-	})
+		Residency: req.Residency,
+	}
+	var err error
+	if c.EmailDomain, c.EmailDigest, err = s.callersDomain(ctx); err != nil {
+		return nil, err
+	}
+	out, err := s.execute(ctx, req.Reason, c)
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.CreateOrgResponse{Org: orgOf(out, domain.OrgID(out.Events[0].OrgIds[0])), Token: token(out)}, nil
+	return &tenurev1.CreateOrgResponse{
+		Org: orgOf(out, domain.OrgID(out.Events[0].OrgIds[0])), Token: token(out), Warnings: nameWarnings(out.State, domain.OrgLevel, &req.Name),
+	}, nil
+}
+
+// callersDomain is the domain of the calling person's address, if the policy asks for it, with the digest of the address.
+func (s *Server) callersDomain(ctx context.Context) (domainOf string, digest []byte, err error) {
+	state, c := s.Engine.State(), callFrom(ctx)
+	u, ok := state.User(c.actor.User)
+	if !ok || state.Instance.Policy.OrgCreators != domain.CreatorsListed {
+		return "", nil, nil
+	}
+	email, _, err := s.openUser(ctx, u)
+	return email[strings.LastIndex(email, "@")+1:], []byte(u.EmailDigest), err
+}
+
+// nameWarnings are what the naming policy would like otherwise about a new name, if there is one.
+func nameWarnings(state *domain.State, level domain.Level, name *string) []string {
+	if name == nil {
+		return nil
+	}
+	if warning := state.NameWarning(level, *name); warning != "" {
+		return []string{warning}
+	}
+	return nil
 }
 
 // GetOrg answers one organization.
@@ -37,12 +68,13 @@ func (s *Server) GetOrg(ctx context.Context, req *tenurev1.GetOrgRequest) (*tenu
 func (s *Server) ListOrgs(ctx context.Context, req *tenurev1.ListOrgsRequest) (*tenurev1.ListOrgsResponse, error) {
 	c := callFrom(ctx)
 	all := c.state.Orgs().Page
-	if u, ok := c.state.User(c.actor.User); ok {
+	admin := c.state.IsAdmin(c.actor)
+	if u, ok := c.state.User(c.actor.User); ok && !admin {
 		all = behind(u.Orgs, c.state.Org)
 	}
 	orgs, next, err := page("orgs", all, req.PageSize, req.PageToken,
 		func(_ domain.OrgID, o *domain.Org) (*tenurev1.Org, bool) {
-			visible := c.actor.Kind == domain.ActorInstance || o.Status == domain.Active && c.state.Sees(c.actor, domain.Place{Org: o}, c.now)
+			visible := admin || o.Status == domain.Active && c.state.Sees(c.actor, domain.Place{Org: o}, c.now)
 			if !visible {
 				return nil, false
 			}
@@ -56,13 +88,35 @@ func (s *Server) ListOrgs(ctx context.Context, req *tenurev1.ListOrgsRequest) (*
 
 // UpdateOrg changes name or metadata.
 func (s *Server) UpdateOrg(ctx context.Context, req *tenurev1.UpdateOrgRequest) (*tenurev1.UpdateOrgResponse, error) {
-	out, err := s.execute(ctx, req.Reason, domain.UpdateOrg{
-		ID: domain.OrgID(req.OrgId), OrgName: req.Name, Metadata: metadata(req.Metadata, req.ClearMetadata),
-	})
+	c := domain.UpdateOrg{ID: domain.OrgID(req.OrgId), OrgName: req.Name, Metadata: metadata(req.Metadata, req.ClearMetadata)}
+	if req.Residency != "" || req.AnyResidency {
+		c.Residency = &req.Residency
+	}
+	out, err := s.execute(ctx, req.Reason, c)
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.UpdateOrgResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
+	return &tenurev1.UpdateOrgResponse{
+		Org: orgOf(out, c.ID), Token: token(out), Warnings: nameWarnings(out.State, domain.OrgLevel, req.Name),
+	}, nil
+}
+
+// SetPlan gives an organization a plan.
+func (s *Server) SetPlan(ctx context.Context, req *tenurev1.SetPlanRequest) (*tenurev1.SetPlanResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.SetPlan{Org: domain.OrgID(req.OrgId), Plan: domain.PlanID(req.PlanId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.SetPlanResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
+}
+
+// PlaceOrg puts an organization on a data plane.
+func (s *Server) PlaceOrg(ctx context.Context, req *tenurev1.PlaceOrgRequest) (*tenurev1.PlaceOrgResponse, error) {
+	out, err := s.execute(ctx, req.Reason, domain.PlaceOrg{Org: domain.OrgID(req.OrgId), DataPlane: domain.DataPlaneID(req.DataPlaneId)})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.PlaceOrgResponse{Org: orgOf(out, domain.OrgID(req.OrgId)), Token: token(out)}, nil
 }
 
 // SuspendOrg denies everything in an organization.
@@ -101,6 +155,7 @@ func orgView(o *domain.Org) *tenurev1.Org {
 	return &tenurev1.Org{
 		Id: string(o.ID), Name: o.Name, Metadata: o.Metadata, Status: statusView(o.Status), Unclaimed: !o.Claimed,
 		CreatedAt: timestamppb.New(o.CreatedAt), UpdatedAt: timestamppb.New(o.UpdatedAt),
+		PlanId: string(o.Plan), Residency: o.Residency, DataPlaneId: string(o.DataPlane),
 	}
 }
 

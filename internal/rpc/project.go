@@ -21,7 +21,7 @@ func (s *Server) CreateProject(ctx context.Context, req *tenurev1.CreateProjectR
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.CreateProjectResponse{Project: projectOf(out, out.Events[0].ProjectId), Token: token(out)}, nil
+	return &tenurev1.CreateProjectResponse{Project: projectOf(out, out.Events[0].ProjectId), Token: token(out), Warnings: nameWarnings(out.State, domain.ProjectLevel, &req.Name)}, nil
 }
 
 // GetProject answers one project.
@@ -67,7 +67,7 @@ func (s *Server) UpdateProject(ctx context.Context, req *tenurev1.UpdateProjectR
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.UpdateProjectResponse{Project: projectOf(out, req.ProjectId), Token: token(out)}, nil
+	return &tenurev1.UpdateProjectResponse{Project: projectOf(out, req.ProjectId), Token: token(out), Warnings: nameWarnings(out.State, domain.ProjectLevel, req.Name)}, nil
 }
 
 // DeleteProject takes a project out of use.
@@ -85,48 +85,7 @@ func (s *Server) RestoreProject(ctx context.Context, req *tenurev1.RestoreProjec
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.RestoreProjectResponse{Project: projectOf(out, req.ProjectId), Token: token(out)}, nil
-}
-
-// TransferProject moves a project to another organization.
-func (s *Server) TransferProject(ctx context.Context, req *tenurev1.TransferProjectRequest) (*tenurev1.TransferProjectResponse, error) {
-	out, err := s.execute(ctx, req.Reason, domain.TransferProject{
-		ID: domain.ProjectID(req.ProjectId), Target: domain.OrgID(req.TargetOrgId), NewName: req.NewName, KeepOverrides: req.KeepOverrides,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &tenurev1.TransferProjectResponse{Project: projectOf(out, req.ProjectId), Token: token(out)}, nil
-}
-
-// PreviewTransfer answers what TransferProject would do.
-func (s *Server) PreviewTransfer(ctx context.Context, req *tenurev1.PreviewTransferRequest) (*tenurev1.PreviewTransferResponse, error) {
-	c := domain.TransferProject{
-		ID: domain.ProjectID(req.ProjectId), Target: domain.OrgID(req.TargetOrgId), NewName: req.NewName, KeepOverrides: req.KeepOverrides,
-	}
-	targets, err := c.Targets(callFrom(ctx).state)
-	for i := range targets {
-		// What state things are in is an obstacle to tell of, not a reason to refuse the question.
-		targets[i].EvenInactive = true
-	}
-	state, err := s.authorize(ctx, targets, err)
-	if err != nil {
-		return nil, err
-	}
-	preview := state.PreviewTransfer(c, callFrom(ctx).actor, callFrom(ctx).now)
-	res := &tenurev1.PreviewTransferResponse{KeysKept: uint32(preview.KeysKept)}
-	for _, reason := range preview.Obstacles {
-		res.Obstacles = append(res.Obstacles, string(reason))
-	}
-	for _, change := range preview.Changes {
-		res.AccessChanges = append(res.AccessChanges, &tenurev1.AccessChange{
-			UserId: string(change.User), OldRole: string(change.Old), NewRole: string(change.New),
-		})
-	}
-	for _, id := range preview.Dropped {
-		res.DroppedOverrideUserIds = append(res.DroppedOverrideUserIds, string(id))
-	}
-	return res, nil
+	return &tenurev1.RestoreProjectResponse{Project: projectOf(out, req.ProjectId), Token: token(out), Warnings: nameWarnings(out.State, domain.ProjectLevel, req.NewName)}, nil
 }
 
 func projectOf(out engine.Outcome, id string) *tenurev1.Project {

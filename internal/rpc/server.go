@@ -42,6 +42,7 @@ type Config struct {
 type Server struct {
 	Config
 	rules map[string]domain.Rule
+	slow  *slowVerifier
 }
 
 // maxMessage is how many bytes a request message may have.
@@ -51,7 +52,9 @@ const maxMessage = 1 << 20
 var Services = []string{
 	tenurev1connect.OrgServiceName, tenurev1connect.ProjectServiceName, tenurev1connect.MemberServiceName,
 	tenurev1connect.UserServiceName, tenurev1connect.KeyServiceName, tenurev1connect.AccessServiceName,
-	tenurev1connect.InstanceServiceName, tenurev1connect.AuditServiceName,
+	tenurev1connect.InstanceServiceName, tenurev1connect.AuditServiceName, tenurev1connect.RoleServiceName,
+	tenurev1connect.GroupServiceName, tenurev1connect.InvitationServiceName, tenurev1connect.TransferServiceName,
+	tenurev1connect.PlanServiceName, tenurev1connect.DataPlaneServiceName, tenurev1connect.LogServiceName,
 }
 
 // NewHandler serves the API over Connect, gRPC and gRPC-Web, with gRPC reflection and health.
@@ -60,7 +63,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, rules: rules}
+	s := &Server{Config: cfg, rules: rules, slow: newSlowVerifier(cfg.Ring)}
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxMessage),
 		connect.WithCodec(protoCodec{}),
@@ -80,6 +83,13 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		func() (string, http.Handler) { return tenurev1connect.NewAccessServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewInstanceServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewAuditServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewRoleServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewGroupServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewInvitationServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewTransferServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewPlanServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewDataPlaneServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewLogServiceHandler(s, options...) },
 		func() (string, http.Handler) { return grpchealth.NewHandler(healthOf{cfg.Engine}) },
 		func() (string, http.Handler) {
 			return grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(Services...))

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -49,8 +50,71 @@ func (s *Server) RegisterUser(ctx context.Context, req *tenurev1.RegisterUserReq
 			s.Logger.Warn("a personal key without a person could not be removed", "error", err)
 		}
 	}
-	view, err := s.userView(ctx, u)
+	view, err := s.userView(ctx, out.State, u)
 	return &tenurev1.RegisterUserResponse{User: view, Token: token(out)}, err
+}
+
+// CreateServiceAccount makes a user without login.
+func (s *Server) CreateServiceAccount(ctx context.Context, req *tenurev1.CreateServiceAccountRequest) (*tenurev1.CreateServiceAccountResponse, error) {
+	id, chosen := newID(req.UserId, "usr_")
+	c := domain.CreateServiceAccount{ID: domain.UserID(id), Chosen: chosen, Org: domain.OrgID(req.OrgId), Role: domain.Role(req.Role)}
+	// Nothing is sealed for those who may not call this, or under what belongs to somebody else.
+	state := callFrom(ctx).state
+	targets, err := c.Targets(state)
+	if _, err = s.authorize(ctx, targets, err); err != nil {
+		return nil, err
+	}
+	_, taken := s.Engine.State().User(c.ID)
+	if !taken {
+		if c.FullName, err = s.seal(ctx, id, "name", req.Name); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.execute(ctx, req.Reason, c)
+	if err != nil {
+		return nil, err
+	}
+	u, _ := out.State.User(domain.UserID(out.Events[0].UserId))
+	view, err := s.userView(ctx, out.State, u)
+	return &tenurev1.CreateServiceAccountResponse{User: view, Token: token(out)}, err
+}
+
+// LinkIdentity ties an account elsewhere to a person.
+func (s *Server) LinkIdentity(ctx context.Context, req *tenurev1.LinkIdentityRequest) (*tenurev1.LinkIdentityResponse, error) {
+	c := domain.LinkIdentity{ID: domain.UserID(req.UserId), Issuer: req.Issuer, Digest: s.identity(req.Issuer, req.Subject)}
+	targets, err := c.Targets(callFrom(ctx).state)
+	if _, err = s.authorize(ctx, targets, err); err != nil {
+		return nil, err
+	}
+	if u, ok := s.Engine.State().User(c.ID); ok && u.Status != domain.UserIsErased {
+		if c.Subject, err = s.seal(ctx, req.UserId, "subject", req.Subject); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.execute(ctx, req.Reason, c)
+	if err != nil {
+		return nil, err
+	}
+	u, _ := out.State.User(c.ID)
+	view, err := s.userView(ctx, out.State, u)
+	return &tenurev1.LinkIdentityResponse{User: view, Token: token(out)}, err
+}
+
+// UnlinkIdentity ends the tie.
+func (s *Server) UnlinkIdentity(ctx context.Context, req *tenurev1.UnlinkIdentityRequest) (*tenurev1.UnlinkIdentityResponse, error) {
+	c := domain.UnlinkIdentity{ID: domain.UserID(req.UserId), Digest: s.identity(req.Issuer, req.Subject)}
+	out, err := s.execute(ctx, req.Reason, c)
+	if err != nil {
+		return nil, err
+	}
+	u, _ := out.State.User(c.ID)
+	view, err := s.userView(ctx, out.State, u)
+	return &tenurev1.UnlinkIdentityResponse{User: view, Token: token(out)}, err
+}
+
+// identity is the keyed digest that an account elsewhere is found by.
+func (s *Server) identity(issuer, subject string) []byte {
+	return s.Vault.Fingerprint([]byte("identity"), []byte(issuer), []byte(subject))
 }
 
 // GetUser answers one user.
@@ -61,7 +125,7 @@ func (s *Server) GetUser(ctx context.Context, req *tenurev1.GetUserRequest) (*te
 		return nil, err
 	}
 	u, _ := state.User(domain.UserID(req.UserId))
-	view, err := s.userView(ctx, u)
+	view, err := s.userView(ctx, state, u)
 	return &tenurev1.GetUserResponse{User: view}, err
 }
 
@@ -72,10 +136,14 @@ func (s *Server) ListUsers(ctx context.Context, req *tenurev1.ListUsersRequest) 
 		return nil, err
 	}
 	all := state.Users().Page
-	if req.Email != "" {
+	if req.Email != "" || req.Identity != nil {
+		u, ok := state.UserByEmail(s.Vault.Digest(req.Email))
+		if req.Email == "" {
+			u, ok = state.UserByIdentity(s.identity(req.Identity.Issuer, req.Identity.Subject))
+		}
 		all = func(domain.UserID) iter.Seq2[domain.UserID, *domain.User] {
 			return func(yield func(domain.UserID, *domain.User) bool) {
-				if u, ok := state.UserByEmail(s.Vault.Digest(req.Email)); ok {
+				if ok {
 					yield(u.ID, u)
 				}
 			}
@@ -88,7 +156,7 @@ func (s *Server) ListUsers(ctx context.Context, req *tenurev1.ListUsersRequest) 
 	}
 	res := &tenurev1.ListUsersResponse{NextPageToken: next}
 	for _, u := range users {
-		view, err := s.userView(ctx, u)
+		view, err := s.userView(ctx, state, u)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +188,7 @@ func (s *Server) UpdateUser(ctx context.Context, req *tenurev1.UpdateUserRequest
 		return nil, err
 	}
 	u, _ = out.State.User(c.ID)
-	view, err := s.userView(ctx, u)
+	view, err := s.userView(ctx, out.State, u)
 	return &tenurev1.UpdateUserResponse{User: view, Token: token(out)}, err
 }
 
@@ -151,7 +219,7 @@ func (s *Server) DeactivateUser(ctx context.Context, req *tenurev1.DeactivateUse
 		return nil, err
 	}
 	u, _ := out.State.User(domain.UserID(req.UserId))
-	view, err := s.userView(ctx, u)
+	view, err := s.userView(ctx, out.State, u)
 	return &tenurev1.DeactivateUserResponse{User: view, Token: token(out)}, err
 }
 
@@ -162,7 +230,7 @@ func (s *Server) ReactivateUser(ctx context.Context, req *tenurev1.ReactivateUse
 		return nil, err
 	}
 	u, _ := out.State.User(domain.UserID(req.UserId))
-	view, err := s.userView(ctx, u)
+	view, err := s.userView(ctx, out.State, u)
 	return &tenurev1.ReactivateUserResponse{User: view, Token: token(out)}, err
 }
 
@@ -177,17 +245,28 @@ func (s *Server) EraseUser(ctx context.Context, req *tenurev1.EraseUserRequest) 
 			"the account is erased, but the key of its personal data could not be destroyed yet; repeat the call").Because(err)
 	}
 	u, _ := out.State.User(domain.UserID(req.UserId))
-	view, err := s.userView(ctx, u)
+	view, err := s.userView(ctx, out.State, u)
 	return &tenurev1.EraseUserResponse{User: view, Token: token(out)}, err
 }
 
-func (s *Server) userView(ctx context.Context, u *domain.User) (*tenurev1.User, error) {
+func (s *Server) userView(ctx context.Context, state *domain.State, u *domain.User) (*tenurev1.User, error) {
 	email, name, err := s.openUser(ctx, u)
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.User{
-		Id: string(u.ID), Email: email, Name: name, Status: tenurev1.UserStatus(u.Status),
-		CreatedAt: timestamppb.New(u.CreatedAt), UpdatedAt: timestamppb.New(u.UpdatedAt),
-	}, nil
+	view := &tenurev1.User{
+		Id: string(u.ID), Email: email, Name: name, Status: tenurev1.UserStatus(u.Status), ServiceOrgId: string(u.Home),
+		CreatedAt: timestamppb.New(u.CreatedAt), UpdatedAt: timestamppb.New(u.UpdatedAt), InstanceAdmin: state.Admins().Has(u.ID),
+	}
+	for _, i := range u.Identities.All() {
+		subject, err := s.open(ctx, i.Subject, "subject")
+		if err != nil {
+			return nil, err
+		}
+		view.Identities = append(view.Identities, &tenurev1.Identity{Issuer: i.Issuer, Subject: subject})
+	}
+	slices.SortFunc(view.Identities, func(a, b *tenurev1.Identity) int {
+		return strings.Compare(a.Issuer+" "+a.Subject, b.Issuer+" "+b.Subject)
+	})
+	return view, nil
 }

@@ -55,7 +55,8 @@ func (r Reader) belongs(e *eventv1.Event) bool {
 }
 
 func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Event) (*tenurev1.AuditRecord, error) {
-	own := r.Instance || slices.Contains(e.OrgIds, string(r.Place.Org.ID))
+	here := string(r.Place.Org.ID)
+	own := r.Instance || slices.Contains(domain.ActedIn(e), here)
 	data, err := r.fields(ctx, body(e), "", own)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,6 @@ func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Eve
 	orgIDs, by := e.OrgIds, actor(entry.Actor)
 	if !r.Instance && e.ProjectId == "" {
 		// An event about a person names every organization of theirs; which others those are is not this one's business.
-		here := string(r.Place.Org.ID)
 		if len(e.OrgIds) > 0 && e.OrgIds[0] != here {
 			by.Role = ""
 		}
@@ -75,7 +75,7 @@ func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Eve
 		RequestId: entry.Request.GetRequestId(), TraceId: entry.Request.GetTraceId(),
 	}
 	// Where instance admins work from is not the tenants' business.
-	if !own || entry.Actor.GetKind() == eventv1.Actor_KIND_INSTANCE && !r.Instance {
+	if !own || entry.Actor.GetRole() == string(domain.ByInstanceAdmin) && !r.Instance {
 		return record, nil
 	}
 	if record.Ip, err = r.Open(ctx, entry.Request.GetIp(), "ip"); err != nil {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/sealing"
 )
 
@@ -17,7 +16,7 @@ type eraser struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	waiting []domain.UserID
+	waiting []string
 	wake    chan struct{}
 
 	cancel context.CancelFunc
@@ -32,10 +31,10 @@ func newEraser(vault *sealing.Vault, logger *slog.Logger) *eraser {
 }
 
 // erase makes this server unable to read the person's data at once, and everybody soon.
-func (e *eraser) erase(id domain.UserID) {
-	e.vault.Forget(string(id))
+func (e *eraser) erase(subject string) {
+	e.vault.Forget(subject)
 	e.mu.Lock()
-	e.waiting = append(e.waiting, id)
+	e.waiting = append(e.waiting, subject)
 	e.mu.Unlock()
 	select {
 	case e.wake <- struct{}{}:
@@ -49,12 +48,12 @@ func (e *eraser) run(ctx context.Context) {
 		batch := e.waiting
 		e.waiting = nil
 		e.mu.Unlock()
-		for i, id := range batch {
-			if err := e.vault.Destroy(ctx, string(id)); err != nil {
+		for i, subject := range batch {
+			if err := e.vault.Destroy(ctx, subject); err != nil {
 				if ctx.Err() != nil {
 					return
 				}
-				e.logger.Error("the key of an erased person's data is not destroyed yet, trying again", "user", id, "error", err)
+				e.logger.Error("the key of an erased person's data is not destroyed yet, trying again", "subject", subject, "error", err)
 				e.mu.Lock()
 				e.waiting = append(e.waiting, batch[i:]...)
 				e.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -104,8 +105,8 @@ func (x *CheckRequest) GetProjectId() string {
 type CheckResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Allowed bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
-	// What decided: ORG_ROLE, PROJECT_OVERRIDE, KEY_PERMISSION or INSTANCE_ADMIN if allowed; else ROLE_LACKS_PERMISSION,
-	// KEY_LACKS_PERMISSION, BLOCKED_IN_PROJECT, NOT_A_MEMBER, GRANT_EXPIRED, KEY_OF_ANOTHER_TENANT, KEY_REVOKED,
+	// What decided: ORG_ROLE, ORG_GROUP, PROJECT_OVERRIDE, PROJECT_GROUP, KEY_PERMISSION or INSTANCE_ADMIN if allowed; else
+	// ROLE_LACKS_PERMISSION, KEY_LACKS_PERMISSION, BLOCKED_IN_PROJECT, NOT_A_MEMBER, MEMBER_SUSPENDED, GRANT_EXPIRED, KEY_OF_ANOTHER_TENANT, KEY_REVOKED,
 	// KEY_EXPIRED, USER_UNKNOWN, USER_DEACTIVATED, USER_ERASED, ORG_SUSPENDED, ORG_DELETED or PROJECT_DELETED.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The effective role, such as "ADMIN"; empty if there is none or a key was asked about.
@@ -271,11 +272,688 @@ func (x *BatchCheckResponse) GetToken() string {
 	return ""
 }
 
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         *CheckRequest          `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_tenure_v1_access_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExplainRequest) GetCheck() *CheckRequest {
+	if x != nil {
+		return x.Check
+	}
+	return nil
+}
+
+type ExplainResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Allowed bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// As CheckResponse.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Role   string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// From the subject to the verdict.
+	Steps         []*Step `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
+	Token         string  `protobuf:"bytes,5,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_tenure_v1_access_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExplainResponse) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+// Step is one thing that was looked at.
+type Step struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was looked at: "user", "key", "organization", "project", "membership", "group", "override", "role", "instance_admin".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Id or name of it.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// What was found: "passes", "decides", "overruled" (something more specific or stronger decides), "expired", "denies", "absent".
+	Finding string `protobuf:"bytes,3,opt,name=finding,proto3" json:"finding,omitempty"`
+	// Role it gives, if it does.
+	Role string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	// When it ends.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// All of it in a sentence.
+	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_tenure_v1_access_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Step) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Step) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Step) GetFinding() string {
+	if x != nil {
+		return x.Finding
+	}
+	return ""
+}
+
+func (x *Step) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Step) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *Step) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type ListAccessibleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who; empty means the calling person.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Only this organization.
+	OrgId string `protobuf:"bytes,2,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccessibleRequest) Reset() {
+	*x = ListAccessibleRequest{}
+	mi := &file_tenure_v1_access_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccessibleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccessibleRequest) ProtoMessage() {}
+
+func (x *ListAccessibleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccessibleRequest.ProtoReflect.Descriptor instead.
+func (*ListAccessibleRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListAccessibleRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListAccessibleRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ListAccessibleRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAccessibleRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListAccessibleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Accessible    []*Accessible          `protobuf:"bytes,1,rep,name=accessible,proto3" json:"accessible,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccessibleResponse) Reset() {
+	*x = ListAccessibleResponse{}
+	mi := &file_tenure_v1_access_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccessibleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccessibleResponse) ProtoMessage() {}
+
+func (x *ListAccessibleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccessibleResponse.ProtoReflect.Descriptor instead.
+func (*ListAccessibleResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListAccessibleResponse) GetAccessible() []*Accessible {
+	if x != nil {
+		return x.Accessible
+	}
+	return nil
+}
+
+func (x *ListAccessibleResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Accessible is an organization, or a project in it, with what the person holds there.
+type Accessible struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrgId   string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	OrgName string                 `protobuf:"bytes,2,opt,name=org_name,json=orgName,proto3" json:"org_name,omitempty"`
+	// Empty for the organization itself.
+	ProjectId   string `protobuf:"bytes,3,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ProjectName string `protobuf:"bytes,4,opt,name=project_name,json=projectName,proto3" json:"project_name,omitempty"`
+	// Effective role.
+	Role string `protobuf:"bytes,5,opt,name=role,proto3" json:"role,omitempty"`
+	// What gives it: ORG_ROLE, ORG_GROUP, PROJECT_OVERRIDE or PROJECT_GROUP.
+	By string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	// The group, if one gives it.
+	GroupId string `protobuf:"bytes,7,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	// When the grant ends; absent means never.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Accessible) Reset() {
+	*x = Accessible{}
+	mi := &file_tenure_v1_access_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Accessible) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Accessible) ProtoMessage() {}
+
+func (x *Accessible) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Accessible.ProtoReflect.Descriptor instead.
+func (*Accessible) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Accessible) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *Accessible) GetOrgName() string {
+	if x != nil {
+		return x.OrgName
+	}
+	return ""
+}
+
+func (x *Accessible) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *Accessible) GetProjectName() string {
+	if x != nil {
+		return x.ProjectName
+	}
+	return ""
+}
+
+func (x *Accessible) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Accessible) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Accessible) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Accessible) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+type ListSubjectsRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string                 `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// As CheckRequest.
+	Permission string `protobuf:"bytes,3,opt,name=permission,proto3" json:"permission,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSubjectsRequest) Reset() {
+	*x = ListSubjectsRequest{}
+	mi := &file_tenure_v1_access_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSubjectsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSubjectsRequest) ProtoMessage() {}
+
+func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSubjectsRequest.ProtoReflect.Descriptor instead.
+func (*ListSubjectsRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListSubjectsRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ListSubjectsRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *ListSubjectsRequest) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *ListSubjectsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSubjectsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListSubjectsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subjects      []*Subject             `protobuf:"bytes,1,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSubjectsResponse) Reset() {
+	*x = ListSubjectsResponse{}
+	mi := &file_tenure_v1_access_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSubjectsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSubjectsResponse) ProtoMessage() {}
+
+func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSubjectsResponse.ProtoReflect.Descriptor instead.
+func (*ListSubjectsResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListSubjectsResponse) GetSubjects() []*Subject {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+func (x *ListSubjectsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Subject is a person or a key that holds the permission.
+type Subject struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	UserId  string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Email   string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	KeyId   string                 `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	KeyName string                 `protobuf:"bytes,4,opt,name=key_name,json=keyName,proto3" json:"key_name,omitempty"`
+	// Effective role of a person.
+	Role string `protobuf:"bytes,5,opt,name=role,proto3" json:"role,omitempty"`
+	// What gives it: ORG_ROLE, ORG_GROUP, PROJECT_OVERRIDE, PROJECT_GROUP, INSTANCE_ADMIN, or KEY_PERMISSION for a key.
+	By string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	// The group, if one gives it.
+	GroupId string `protobuf:"bytes,7,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	// When the grant or the key ends; absent means never.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subject) Reset() {
+	*x = Subject{}
+	mi := &file_tenure_v1_access_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subject) ProtoMessage() {}
+
+func (x *Subject) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subject.ProtoReflect.Descriptor instead.
+func (*Subject) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Subject) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Subject) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Subject) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *Subject) GetKeyName() string {
+	if x != nil {
+		return x.KeyName
+	}
+	return ""
+}
+
+func (x *Subject) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Subject) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Subject) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Subject) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_tenure_v1_access_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x16tenure/v1/access.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x14tenure/v1/rule.proto\"\xd3\x02\n" +
+	"\x16tenure/v1/access.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xd3\x02\n" +
 	"\fCheckRequest\x128\n" +
 	"\auser_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x126\n" +
 	"\x06key_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05keyId\x12)\n" +
@@ -299,11 +977,81 @@ const file_tenure_v1_access_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x17.tenure.v1.CheckRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x06checks\"^\n" +
 	"\x12BatchCheckResponse\x122\n" +
 	"\aresults\x18\x01 \x03(\v2\x18.tenure.v1.CheckResponseR\aresults\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token2\xc4\x02\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"G\n" +
+	"\x0eExplainRequest\x125\n" +
+	"\x05check\x18\x01 \x01(\v2\x17.tenure.v1.CheckRequestB\x06\xbaH\x03\xc8\x01\x01R\x05check\"\x94\x01\n" +
+	"\x0fExplainResponse\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12%\n" +
+	"\x05steps\x18\x04 \x03(\v2\x0f.tenure.v1.StepR\x05steps\x12\x14\n" +
+	"\x05token\x18\x05 \x01(\tR\x05token\"\xa7\x01\n" +
+	"\x04Step\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\afinding\x18\x03 \x01(\tR\afinding\x12\x12\n" +
+	"\x04role\x18\x04 \x01(\tR\x04role\x129\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\xdb\x01\n" +
+	"\x15ListAccessibleRequest\x128\n" +
+	"\auser_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x126\n" +
+	"\x06org_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"w\n" +
+	"\x16ListAccessibleResponse\x125\n" +
+	"\n" +
+	"accessible\x18\x01 \x03(\v2\x15.tenure.v1.AccessibleR\n" +
+	"accessible\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xfa\x01\n" +
+	"\n" +
+	"Accessible\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x19\n" +
+	"\borg_name\x18\x02 \x01(\tR\aorgName\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x03 \x01(\tR\tprojectId\x12!\n" +
+	"\fproject_name\x18\x04 \x01(\tR\vprojectName\x12\x12\n" +
+	"\x04role\x18\x05 \x01(\tR\x04role\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x19\n" +
+	"\bgroup_id\x18\a \x01(\tR\agroupId\x129\n" +
+	"\n" +
+	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xa7\x02\n" +
+	"\x13ListSubjectsRequest\x126\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12)\n" +
+	"\n" +
+	"permission\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\n" +
+	"permission\x12'\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken:\x1b\xbaH\x18\"\x16\n" +
+	"\x06org_id\n" +
+	"\n" +
+	"project_id\x10\x01\"n\n" +
+	"\x14ListSubjectsResponse\x12.\n" +
+	"\bsubjects\x18\x01 \x03(\v2\x12.tenure.v1.SubjectR\bsubjects\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe4\x01\n" +
+	"\aSubject\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
+	"\x05email\x18\x02 \x01(\tR\x05email\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\x12\x19\n" +
+	"\bkey_name\x18\x04 \x01(\tR\akeyName\x12\x12\n" +
+	"\x04role\x18\x05 \x01(\tR\x04role\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x19\n" +
+	"\bgroup_id\x18\a \x01(\tR\agroupId\x129\n" +
+	"\n" +
+	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x81\x06\n" +
 	"\rAccessService\x12\x90\x01\n" +
 	"\x05Check\x12\x17.tenure.v1.CheckRequest\x1a\x18.tenure.v1.CheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12\x9f\x01\n" +
 	"\n" +
-	"BatchCheck\x12\x1c.tenure.v1.BatchCheckRequest\x1a\x1d.tenure.v1.BatchCheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01B\x9a\x01\n" +
+	"BatchCheck\x12\x1c.tenure.v1.BatchCheckRequest\x1a\x1d.tenure.v1.BatchCheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12\x96\x01\n" +
+	"\aExplain\x12\x19.tenure.v1.ExplainRequest\x1a\x1a.tenure.v1.ExplainResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12|\n" +
+	"\x0eListAccessible\x12 .tenure.v1.ListAccessibleRequest\x1a!.tenure.v1.ListAccessibleResponse\"%\x8a\xb5\x18\x1e\b\x06\x12\x18organizationMembers:read(\x01\x90\x02\x01\x12\xa3\x01\n" +
+	"\fListSubjects\x12\x1e.tenure.v1.ListSubjectsRequest\x1a\x1f.tenure.v1.ListSubjectsResponse\"R\x8a\xb5\x18K\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read\x90\x02\x01B\x9a\x01\n" +
 	"\rcom.tenure.v1B\vAccessProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 
@@ -319,25 +1067,48 @@ func file_tenure_v1_access_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_access_proto_rawDescData
 }
 
-var file_tenure_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_tenure_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tenure_v1_access_proto_goTypes = []any{
-	(*CheckRequest)(nil),       // 0: tenure.v1.CheckRequest
-	(*CheckResponse)(nil),      // 1: tenure.v1.CheckResponse
-	(*BatchCheckRequest)(nil),  // 2: tenure.v1.BatchCheckRequest
-	(*BatchCheckResponse)(nil), // 3: tenure.v1.BatchCheckResponse
+	(*CheckRequest)(nil),           // 0: tenure.v1.CheckRequest
+	(*CheckResponse)(nil),          // 1: tenure.v1.CheckResponse
+	(*BatchCheckRequest)(nil),      // 2: tenure.v1.BatchCheckRequest
+	(*BatchCheckResponse)(nil),     // 3: tenure.v1.BatchCheckResponse
+	(*ExplainRequest)(nil),         // 4: tenure.v1.ExplainRequest
+	(*ExplainResponse)(nil),        // 5: tenure.v1.ExplainResponse
+	(*Step)(nil),                   // 6: tenure.v1.Step
+	(*ListAccessibleRequest)(nil),  // 7: tenure.v1.ListAccessibleRequest
+	(*ListAccessibleResponse)(nil), // 8: tenure.v1.ListAccessibleResponse
+	(*Accessible)(nil),             // 9: tenure.v1.Accessible
+	(*ListSubjectsRequest)(nil),    // 10: tenure.v1.ListSubjectsRequest
+	(*ListSubjectsResponse)(nil),   // 11: tenure.v1.ListSubjectsResponse
+	(*Subject)(nil),                // 12: tenure.v1.Subject
+	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
 }
 var file_tenure_v1_access_proto_depIdxs = []int32{
-	0, // 0: tenure.v1.BatchCheckRequest.checks:type_name -> tenure.v1.CheckRequest
-	1, // 1: tenure.v1.BatchCheckResponse.results:type_name -> tenure.v1.CheckResponse
-	0, // 2: tenure.v1.AccessService.Check:input_type -> tenure.v1.CheckRequest
-	2, // 3: tenure.v1.AccessService.BatchCheck:input_type -> tenure.v1.BatchCheckRequest
-	1, // 4: tenure.v1.AccessService.Check:output_type -> tenure.v1.CheckResponse
-	3, // 5: tenure.v1.AccessService.BatchCheck:output_type -> tenure.v1.BatchCheckResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0,  // 0: tenure.v1.BatchCheckRequest.checks:type_name -> tenure.v1.CheckRequest
+	1,  // 1: tenure.v1.BatchCheckResponse.results:type_name -> tenure.v1.CheckResponse
+	0,  // 2: tenure.v1.ExplainRequest.check:type_name -> tenure.v1.CheckRequest
+	6,  // 3: tenure.v1.ExplainResponse.steps:type_name -> tenure.v1.Step
+	13, // 4: tenure.v1.Step.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 5: tenure.v1.ListAccessibleResponse.accessible:type_name -> tenure.v1.Accessible
+	13, // 6: tenure.v1.Accessible.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 7: tenure.v1.ListSubjectsResponse.subjects:type_name -> tenure.v1.Subject
+	13, // 8: tenure.v1.Subject.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 9: tenure.v1.AccessService.Check:input_type -> tenure.v1.CheckRequest
+	2,  // 10: tenure.v1.AccessService.BatchCheck:input_type -> tenure.v1.BatchCheckRequest
+	4,  // 11: tenure.v1.AccessService.Explain:input_type -> tenure.v1.ExplainRequest
+	7,  // 12: tenure.v1.AccessService.ListAccessible:input_type -> tenure.v1.ListAccessibleRequest
+	10, // 13: tenure.v1.AccessService.ListSubjects:input_type -> tenure.v1.ListSubjectsRequest
+	1,  // 14: tenure.v1.AccessService.Check:output_type -> tenure.v1.CheckResponse
+	3,  // 15: tenure.v1.AccessService.BatchCheck:output_type -> tenure.v1.BatchCheckResponse
+	5,  // 16: tenure.v1.AccessService.Explain:output_type -> tenure.v1.ExplainResponse
+	8,  // 17: tenure.v1.AccessService.ListAccessible:output_type -> tenure.v1.ListAccessibleResponse
+	11, // 18: tenure.v1.AccessService.ListSubjects:output_type -> tenure.v1.ListSubjectsResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_access_proto_init() }
@@ -352,7 +1123,7 @@ func file_tenure_v1_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_access_proto_rawDesc), len(file_tenure_v1_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,6 +7,7 @@
 package tenurev1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -21,6 +22,58 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+type OrgCreatorsPolicy_Who int32
+
+const (
+	OrgCreatorsPolicy_WHO_UNSPECIFIED     OrgCreatorsPolicy_Who = 0
+	OrgCreatorsPolicy_WHO_EVERYONE        OrgCreatorsPolicy_Who = 1
+	OrgCreatorsPolicy_WHO_LISTED          OrgCreatorsPolicy_Who = 2
+	OrgCreatorsPolicy_WHO_INSTANCE_ADMINS OrgCreatorsPolicy_Who = 3
+)
+
+// Enum value maps for OrgCreatorsPolicy_Who.
+var (
+	OrgCreatorsPolicy_Who_name = map[int32]string{
+		0: "WHO_UNSPECIFIED",
+		1: "WHO_EVERYONE",
+		2: "WHO_LISTED",
+		3: "WHO_INSTANCE_ADMINS",
+	}
+	OrgCreatorsPolicy_Who_value = map[string]int32{
+		"WHO_UNSPECIFIED":     0,
+		"WHO_EVERYONE":        1,
+		"WHO_LISTED":          2,
+		"WHO_INSTANCE_ADMINS": 3,
+	}
+)
+
+func (x OrgCreatorsPolicy_Who) Enum() *OrgCreatorsPolicy_Who {
+	p := new(OrgCreatorsPolicy_Who)
+	*p = x
+	return p
+}
+
+func (x OrgCreatorsPolicy_Who) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OrgCreatorsPolicy_Who) Descriptor() protoreflect.EnumDescriptor {
+	return file_tenure_v1_instance_proto_enumTypes[0].Descriptor()
+}
+
+func (OrgCreatorsPolicy_Who) Type() protoreflect.EnumType {
+	return &file_tenure_v1_instance_proto_enumTypes[0]
+}
+
+func (x OrgCreatorsPolicy_Who) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OrgCreatorsPolicy_Who.Descriptor instead.
+func (OrgCreatorsPolicy_Who) EnumDescriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{12, 0}
+}
 
 type GetInstanceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -203,7 +256,9 @@ type WhoAmIResponse struct {
 	// "admin_key", "basic" or "bearer".
 	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
 	// Of a key: what it holds.
-	Permissions   []string `protobuf:"bytes,7,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	Permissions []string `protobuf:"bytes,7,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	// The caller may do everything.
+	InstanceAdmin bool `protobuf:"varint,8,opt,name=instance_admin,json=instanceAdmin,proto3" json:"instance_admin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +342,821 @@ func (x *WhoAmIResponse) GetPermissions() []string {
 	return nil
 }
 
+func (x *WhoAmIResponse) GetInstanceAdmin() bool {
+	if x != nil {
+		return x.InstanceAdmin
+	}
+	return false
+}
+
+type GrantInstanceAdminRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantInstanceAdminRequest) Reset() {
+	*x = GrantInstanceAdminRequest{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantInstanceAdminRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantInstanceAdminRequest) ProtoMessage() {}
+
+func (x *GrantInstanceAdminRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantInstanceAdminRequest.ProtoReflect.Descriptor instead.
+func (*GrantInstanceAdminRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GrantInstanceAdminRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *GrantInstanceAdminRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type GrantInstanceAdminResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantInstanceAdminResponse) Reset() {
+	*x = GrantInstanceAdminResponse{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantInstanceAdminResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantInstanceAdminResponse) ProtoMessage() {}
+
+func (x *GrantInstanceAdminResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantInstanceAdminResponse.ProtoReflect.Descriptor instead.
+func (*GrantInstanceAdminResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GrantInstanceAdminResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type RevokeInstanceAdminRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeInstanceAdminRequest) Reset() {
+	*x = RevokeInstanceAdminRequest{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeInstanceAdminRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeInstanceAdminRequest) ProtoMessage() {}
+
+func (x *RevokeInstanceAdminRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeInstanceAdminRequest.ProtoReflect.Descriptor instead.
+func (*RevokeInstanceAdminRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RevokeInstanceAdminRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *RevokeInstanceAdminRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RevokeInstanceAdminResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeInstanceAdminResponse) Reset() {
+	*x = RevokeInstanceAdminResponse{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeInstanceAdminResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeInstanceAdminResponse) ProtoMessage() {}
+
+func (x *RevokeInstanceAdminResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeInstanceAdminResponse.ProtoReflect.Descriptor instead.
+func (*RevokeInstanceAdminResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RevokeInstanceAdminResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type ListInstanceAdminsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInstanceAdminsRequest) Reset() {
+	*x = ListInstanceAdminsRequest{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInstanceAdminsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInstanceAdminsRequest) ProtoMessage() {}
+
+func (x *ListInstanceAdminsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInstanceAdminsRequest.ProtoReflect.Descriptor instead.
+func (*ListInstanceAdminsRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListInstanceAdminsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListInstanceAdminsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListInstanceAdminsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserIds       []string               `protobuf:"bytes,1,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInstanceAdminsResponse) Reset() {
+	*x = ListInstanceAdminsResponse{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInstanceAdminsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInstanceAdminsResponse) ProtoMessage() {}
+
+func (x *ListInstanceAdminsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInstanceAdminsResponse.ProtoReflect.Descriptor instead.
+func (*ListInstanceAdminsResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListInstanceAdminsResponse) GetUserIds() []string {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+func (x *ListInstanceAdminsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Policy is what the installation demands and gives by itself.
+type Policy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Naming        *NamingPolicy          `protobuf:"bytes,1,opt,name=naming,proto3" json:"naming,omitempty"`
+	OrgCreators   *OrgCreatorsPolicy     `protobuf:"bytes,2,opt,name=org_creators,json=orgCreators,proto3" json:"org_creators,omitempty"`
+	SignUp        *SignUpPolicy          `protobuf:"bytes,3,opt,name=sign_up,json=signUp,proto3" json:"sign_up,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Policy) GetNaming() *NamingPolicy {
+	if x != nil {
+		return x.Naming
+	}
+	return nil
+}
+
+func (x *Policy) GetOrgCreators() *OrgCreatorsPolicy {
+	if x != nil {
+		return x.OrgCreators
+	}
+	return nil
+}
+
+func (x *Policy) GetSignUp() *SignUpPolicy {
+	if x != nil {
+		return x.SignUp
+	}
+	return nil
+}
+
+// NamingPolicy holds new names of organizations and projects to a form.
+type NamingPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Regular expressions in RE2 syntax, such as "^(client|tenant|bu)-"; empty means any name.
+	OrgPattern     string `protobuf:"bytes,1,opt,name=org_pattern,json=orgPattern,proto3" json:"org_pattern,omitempty"`
+	ProjectPattern string `protobuf:"bytes,2,opt,name=project_pattern,json=projectPattern,proto3" json:"project_pattern,omitempty"`
+	// The expected forms in words, for whoever is refused, such as "client-<name>, tenant-<name> or bu-<name>".
+	OrgForm     string `protobuf:"bytes,3,opt,name=org_form,json=orgForm,proto3" json:"org_form,omitempty"`
+	ProjectForm string `protobuf:"bytes,4,opt,name=project_form,json=projectForm,proto3" json:"project_form,omitempty"`
+	// Lets names that do not match through, with a warning in the answer.
+	WarnOnly      bool `protobuf:"varint,5,opt,name=warn_only,json=warnOnly,proto3" json:"warn_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamingPolicy) Reset() {
+	*x = NamingPolicy{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamingPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamingPolicy) ProtoMessage() {}
+
+func (x *NamingPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamingPolicy.ProtoReflect.Descriptor instead.
+func (*NamingPolicy) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *NamingPolicy) GetOrgPattern() string {
+	if x != nil {
+		return x.OrgPattern
+	}
+	return ""
+}
+
+func (x *NamingPolicy) GetProjectPattern() string {
+	if x != nil {
+		return x.ProjectPattern
+	}
+	return ""
+}
+
+func (x *NamingPolicy) GetOrgForm() string {
+	if x != nil {
+		return x.OrgForm
+	}
+	return ""
+}
+
+func (x *NamingPolicy) GetProjectForm() string {
+	if x != nil {
+		return x.ProjectForm
+	}
+	return ""
+}
+
+func (x *NamingPolicy) GetWarnOnly() bool {
+	if x != nil {
+		return x.WarnOnly
+	}
+	return false
+}
+
+// OrgCreatorsPolicy says who may create organizations; instance admins always may.
+type OrgCreatorsPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Who   OrgCreatorsPolicy_Who  `protobuf:"varint,1,opt,name=who,proto3,enum=tenure.v1.OrgCreatorsPolicy_Who" json:"who,omitempty"`
+	// With WHO_LISTED: addresses such as "ada@example.com", or whole domains such as "*@example.com". Of addresses only keyed
+	// digests are kept: one that has no account is answered as "<unknown>".
+	Emails        []string `protobuf:"bytes,2,rep,name=emails,proto3" json:"emails,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgCreatorsPolicy) Reset() {
+	*x = OrgCreatorsPolicy{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgCreatorsPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgCreatorsPolicy) ProtoMessage() {}
+
+func (x *OrgCreatorsPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgCreatorsPolicy.ProtoReflect.Descriptor instead.
+func (*OrgCreatorsPolicy) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *OrgCreatorsPolicy) GetWho() OrgCreatorsPolicy_Who {
+	if x != nil {
+		return x.Who
+	}
+	return OrgCreatorsPolicy_WHO_UNSPECIFIED
+}
+
+func (x *OrgCreatorsPolicy) GetEmails() []string {
+	if x != nil {
+		return x.Emails
+	}
+	return nil
+}
+
+// SignUpPolicy says what a new person gets. What is no longer there or full is passed over; it never stops anybody from
+// registering.
+type SignUpPolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grants        []*SignUpGrant         `protobuf:"bytes,1,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignUpPolicy) Reset() {
+	*x = SignUpPolicy{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignUpPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignUpPolicy) ProtoMessage() {}
+
+func (x *SignUpPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignUpPolicy.ProtoReflect.Descriptor instead.
+func (*SignUpPolicy) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SignUpPolicy) GetGrants() []*SignUpGrant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+type SignUpGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Role  string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// Perhaps a project of it as well.
+	ProjectId     string `protobuf:"bytes,3,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ProjectRole   string `protobuf:"bytes,4,opt,name=project_role,json=projectRole,proto3" json:"project_role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignUpGrant) Reset() {
+	*x = SignUpGrant{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignUpGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignUpGrant) ProtoMessage() {}
+
+func (x *SignUpGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignUpGrant.ProtoReflect.Descriptor instead.
+func (*SignUpGrant) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SignUpGrant) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *SignUpGrant) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *SignUpGrant) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *SignUpGrant) GetProjectRole() string {
+	if x != nil {
+		return x.ProjectRole
+	}
+	return ""
+}
+
+type UpdatePolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Naming        *NamingPolicy          `protobuf:"bytes,1,opt,name=naming,proto3" json:"naming,omitempty"`
+	OrgCreators   *OrgCreatorsPolicy     `protobuf:"bytes,2,opt,name=org_creators,json=orgCreators,proto3" json:"org_creators,omitempty"`
+	SignUp        *SignUpPolicy          `protobuf:"bytes,3,opt,name=sign_up,json=signUp,proto3" json:"sign_up,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatePolicyRequest) Reset() {
+	*x = UpdatePolicyRequest{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePolicyRequest) ProtoMessage() {}
+
+func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePolicyRequest.ProtoReflect.Descriptor instead.
+func (*UpdatePolicyRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *UpdatePolicyRequest) GetNaming() *NamingPolicy {
+	if x != nil {
+		return x.Naming
+	}
+	return nil
+}
+
+func (x *UpdatePolicyRequest) GetOrgCreators() *OrgCreatorsPolicy {
+	if x != nil {
+		return x.OrgCreators
+	}
+	return nil
+}
+
+func (x *UpdatePolicyRequest) GetSignUp() *SignUpPolicy {
+	if x != nil {
+		return x.SignUp
+	}
+	return nil
+}
+
+func (x *UpdatePolicyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UpdatePolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policy        *Policy                `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdatePolicyResponse) Reset() {
+	*x = UpdatePolicyResponse{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePolicyResponse) ProtoMessage() {}
+
+func (x *UpdatePolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePolicyResponse.ProtoReflect.Descriptor instead.
+func (*UpdatePolicyResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UpdatePolicyResponse) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *UpdatePolicyResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type GetPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRequest) Reset() {
+	*x = GetPolicyRequest{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRequest) ProtoMessage() {}
+
+func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{17}
+}
+
+type GetPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policy        *Policy                `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyResponse) Reset() {
+	*x = GetPolicyResponse{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyResponse) ProtoMessage() {}
+
+func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
+func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetPolicyResponse) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 type GetInstanceResponse_Counts struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Orgs     uint64                 `protobuf:"varint,1,opt,name=orgs,proto3" json:"orgs,omitempty"`
@@ -301,7 +1171,7 @@ type GetInstanceResponse_Counts struct {
 
 func (x *GetInstanceResponse_Counts) Reset() {
 	*x = GetInstanceResponse_Counts{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[4]
+	mi := &file_tenure_v1_instance_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +1183,7 @@ func (x *GetInstanceResponse_Counts) String() string {
 func (*GetInstanceResponse_Counts) ProtoMessage() {}
 
 func (x *GetInstanceResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[4]
+	mi := &file_tenure_v1_instance_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -368,7 +1238,7 @@ var File_tenure_v1_instance_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_instance_proto_rawDesc = "" +
 	"\n" +
-	"\x18tenure/v1/instance.proto\x12\ttenure.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\x14\n" +
+	"\x18tenure/v1/instance.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\x14\n" +
 	"\x12GetInstanceRequest\"\x9a\x03\n" +
 	"\x13GetInstanceResponse\x12\x15\n" +
 	"\x06log_id\x18\x01 \x01(\tR\x05logId\x12\x18\n" +
@@ -385,7 +1255,7 @@ const file_tenure_v1_instance_proto_rawDesc = "" +
 	"\x05users\x18\x03 \x01(\x04R\x05users\x12\x12\n" +
 	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12%\n" +
 	"\x0evoid_positions\x18\x05 \x01(\x04R\rvoidPositions\"\x0f\n" +
-	"\rWhoAmIRequest\"\xc4\x01\n" +
+	"\rWhoAmIRequest\"\xeb\x01\n" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x15\n" +
@@ -394,10 +1264,73 @@ const file_tenure_v1_instance_proto_rawDesc = "" +
 	"project_id\x18\x04 \x01(\tR\tprojectId\x12\x15\n" +
 	"\x06key_id\x18\x05 \x01(\tR\x05keyId\x12\x16\n" +
 	"\x06method\x18\x06 \x01(\tR\x06method\x12 \n" +
-	"\vpermissions\x18\a \x03(\tR\vpermissions2\xb4\x01\n" +
+	"\vpermissions\x18\a \x03(\tR\vpermissions\x12%\n" +
+	"\x0einstance_admin\x18\b \x01(\bR\rinstanceAdmin\"t\n" +
+	"\x19GrantInstanceAdminRequest\x125\n" +
+	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"2\n" +
+	"\x1aGrantInstanceAdminResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"u\n" +
+	"\x1aRevokeInstanceAdminRequest\x125\n" +
+	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"3\n" +
+	"\x1bRevokeInstanceAdminResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"m\n" +
+	"\x19ListInstanceAdminsRequest\x12'\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"_\n" +
+	"\x1aListInstanceAdminsResponse\x12\x19\n" +
+	"\buser_ids\x18\x01 \x03(\tR\auserIds\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x01\n" +
+	"\x06Policy\x12/\n" +
+	"\x06naming\x18\x01 \x01(\v2\x17.tenure.v1.NamingPolicyR\x06naming\x12?\n" +
+	"\forg_creators\x18\x02 \x01(\v2\x1c.tenure.v1.OrgCreatorsPolicyR\vorgCreators\x120\n" +
+	"\asign_up\x18\x03 \x01(\v2\x17.tenure.v1.SignUpPolicyR\x06signUp\"\xdb\x01\n" +
+	"\fNamingPolicy\x12)\n" +
+	"\vorg_pattern\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\n" +
+	"orgPattern\x121\n" +
+	"\x0fproject_pattern\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x0eprojectPattern\x12#\n" +
+	"\borg_form\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\aorgForm\x12+\n" +
+	"\fproject_form\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vprojectForm\x12\x1b\n" +
+	"\twarn_only\x18\x05 \x01(\bR\bwarnOnly\"\xdd\x01\n" +
+	"\x11OrgCreatorsPolicy\x122\n" +
+	"\x03who\x18\x01 \x01(\x0e2 .tenure.v1.OrgCreatorsPolicy.WhoR\x03who\x12=\n" +
+	"\x06emails\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\xf4\x03\x18\x01\"\x18r\x16\x18\xfe\x012\x11^[^@\\s]+@[^@\\s]+$R\x06emails\"U\n" +
+	"\x03Who\x12\x13\n" +
+	"\x0fWHO_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fWHO_EVERYONE\x10\x01\x12\x0e\n" +
+	"\n" +
+	"WHO_LISTED\x10\x02\x12\x17\n" +
+	"\x13WHO_INSTANCE_ADMINS\x10\x03\"H\n" +
+	"\fSignUpPolicy\x128\n" +
+	"\x06grants\x18\x01 \x03(\v2\x16.tenure.v1.SignUpGrantB\b\xbaH\x05\x92\x01\x02\x10\x14R\x06grants\"\x88\x02\n" +
+	"\vSignUpGrant\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x128\n" +
+	"\x04role\x18\x02 \x01(\tB$\xbaH!r\x1f2\x1d^[A-Za-z][A-Za-z0-9_-]{0,39}$R\x04role\x12>\n" +
+	"\n" +
+	"project_id\x18\x03 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12J\n" +
+	"\fproject_role\x18\x04 \x01(\tB'\xbaH$\xd8\x01\x01r\x1f2\x1d^[A-Za-z][A-Za-z0-9_-]{0,39}$R\vprojectRole\"\xdb\x01\n" +
+	"\x13UpdatePolicyRequest\x12/\n" +
+	"\x06naming\x18\x01 \x01(\v2\x17.tenure.v1.NamingPolicyR\x06naming\x12?\n" +
+	"\forg_creators\x18\x02 \x01(\v2\x1c.tenure.v1.OrgCreatorsPolicyR\vorgCreators\x120\n" +
+	"\asign_up\x18\x03 \x01(\v2\x17.tenure.v1.SignUpPolicyR\x06signUp\x12 \n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"W\n" +
+	"\x14UpdatePolicyResponse\x12)\n" +
+	"\x06policy\x18\x01 \x01(\v2\x11.tenure.v1.PolicyR\x06policy\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\x12\n" +
+	"\x10GetPolicyRequest\">\n" +
+	"\x11GetPolicyResponse\x12)\n" +
+	"\x06policy\x18\x01 \x01(\v2\x11.tenure.v1.PolicyR\x06policy2\xa7\x05\n" +
 	"\x0fInstanceService\x12W\n" +
 	"\vGetInstance\x12\x1d.tenure.v1.GetInstanceRequest\x1a\x1e.tenure.v1.GetInstanceResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01\x12H\n" +
-	"\x06WhoAmI\x12\x18.tenure.v1.WhoAmIRequest\x1a\x19.tenure.v1.WhoAmIResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01B\x9c\x01\n" +
+	"\x06WhoAmI\x12\x18.tenure.v1.WhoAmIRequest\x1a\x19.tenure.v1.WhoAmIResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01\x12i\n" +
+	"\x12GrantInstanceAdmin\x12$.tenure.v1.GrantInstanceAdminRequest\x1a%.tenure.v1.GrantInstanceAdminResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12l\n" +
+	"\x13RevokeInstanceAdmin\x12%.tenure.v1.RevokeInstanceAdminRequest\x1a&.tenure.v1.RevokeInstanceAdminResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12l\n" +
+	"\x12ListInstanceAdmins\x12$.tenure.v1.ListInstanceAdminsRequest\x1a%.tenure.v1.ListInstanceAdminsResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12W\n" +
+	"\fUpdatePolicy\x12\x1e.tenure.v1.UpdatePolicyRequest\x1a\x1f.tenure.v1.UpdatePolicyResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12Q\n" +
+	"\tGetPolicy\x12\x1b.tenure.v1.GetPolicyRequest\x1a\x1c.tenure.v1.GetPolicyResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01B\x9c\x01\n" +
 	"\rcom.tenure.v1B\rInstanceProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 
@@ -413,27 +1346,64 @@ func file_tenure_v1_instance_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_instance_proto_rawDescData
 }
 
-var file_tenure_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_tenure_v1_instance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tenure_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_tenure_v1_instance_proto_goTypes = []any{
-	(*GetInstanceRequest)(nil),         // 0: tenure.v1.GetInstanceRequest
-	(*GetInstanceResponse)(nil),        // 1: tenure.v1.GetInstanceResponse
-	(*WhoAmIRequest)(nil),              // 2: tenure.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),             // 3: tenure.v1.WhoAmIResponse
-	(*GetInstanceResponse_Counts)(nil), // 4: tenure.v1.GetInstanceResponse.Counts
-	(*timestamppb.Timestamp)(nil),      // 5: google.protobuf.Timestamp
+	(OrgCreatorsPolicy_Who)(0),          // 0: tenure.v1.OrgCreatorsPolicy.Who
+	(*GetInstanceRequest)(nil),          // 1: tenure.v1.GetInstanceRequest
+	(*GetInstanceResponse)(nil),         // 2: tenure.v1.GetInstanceResponse
+	(*WhoAmIRequest)(nil),               // 3: tenure.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),              // 4: tenure.v1.WhoAmIResponse
+	(*GrantInstanceAdminRequest)(nil),   // 5: tenure.v1.GrantInstanceAdminRequest
+	(*GrantInstanceAdminResponse)(nil),  // 6: tenure.v1.GrantInstanceAdminResponse
+	(*RevokeInstanceAdminRequest)(nil),  // 7: tenure.v1.RevokeInstanceAdminRequest
+	(*RevokeInstanceAdminResponse)(nil), // 8: tenure.v1.RevokeInstanceAdminResponse
+	(*ListInstanceAdminsRequest)(nil),   // 9: tenure.v1.ListInstanceAdminsRequest
+	(*ListInstanceAdminsResponse)(nil),  // 10: tenure.v1.ListInstanceAdminsResponse
+	(*Policy)(nil),                      // 11: tenure.v1.Policy
+	(*NamingPolicy)(nil),                // 12: tenure.v1.NamingPolicy
+	(*OrgCreatorsPolicy)(nil),           // 13: tenure.v1.OrgCreatorsPolicy
+	(*SignUpPolicy)(nil),                // 14: tenure.v1.SignUpPolicy
+	(*SignUpGrant)(nil),                 // 15: tenure.v1.SignUpGrant
+	(*UpdatePolicyRequest)(nil),         // 16: tenure.v1.UpdatePolicyRequest
+	(*UpdatePolicyResponse)(nil),        // 17: tenure.v1.UpdatePolicyResponse
+	(*GetPolicyRequest)(nil),            // 18: tenure.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),           // 19: tenure.v1.GetPolicyResponse
+	(*GetInstanceResponse_Counts)(nil),  // 20: tenure.v1.GetInstanceResponse.Counts
+	(*timestamppb.Timestamp)(nil),       // 21: google.protobuf.Timestamp
 }
 var file_tenure_v1_instance_proto_depIdxs = []int32{
-	5, // 0: tenure.v1.GetInstanceResponse.time:type_name -> google.protobuf.Timestamp
-	4, // 1: tenure.v1.GetInstanceResponse.counts:type_name -> tenure.v1.GetInstanceResponse.Counts
-	0, // 2: tenure.v1.InstanceService.GetInstance:input_type -> tenure.v1.GetInstanceRequest
-	2, // 3: tenure.v1.InstanceService.WhoAmI:input_type -> tenure.v1.WhoAmIRequest
-	1, // 4: tenure.v1.InstanceService.GetInstance:output_type -> tenure.v1.GetInstanceResponse
-	3, // 5: tenure.v1.InstanceService.WhoAmI:output_type -> tenure.v1.WhoAmIResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	21, // 0: tenure.v1.GetInstanceResponse.time:type_name -> google.protobuf.Timestamp
+	20, // 1: tenure.v1.GetInstanceResponse.counts:type_name -> tenure.v1.GetInstanceResponse.Counts
+	12, // 2: tenure.v1.Policy.naming:type_name -> tenure.v1.NamingPolicy
+	13, // 3: tenure.v1.Policy.org_creators:type_name -> tenure.v1.OrgCreatorsPolicy
+	14, // 4: tenure.v1.Policy.sign_up:type_name -> tenure.v1.SignUpPolicy
+	0,  // 5: tenure.v1.OrgCreatorsPolicy.who:type_name -> tenure.v1.OrgCreatorsPolicy.Who
+	15, // 6: tenure.v1.SignUpPolicy.grants:type_name -> tenure.v1.SignUpGrant
+	12, // 7: tenure.v1.UpdatePolicyRequest.naming:type_name -> tenure.v1.NamingPolicy
+	13, // 8: tenure.v1.UpdatePolicyRequest.org_creators:type_name -> tenure.v1.OrgCreatorsPolicy
+	14, // 9: tenure.v1.UpdatePolicyRequest.sign_up:type_name -> tenure.v1.SignUpPolicy
+	11, // 10: tenure.v1.UpdatePolicyResponse.policy:type_name -> tenure.v1.Policy
+	11, // 11: tenure.v1.GetPolicyResponse.policy:type_name -> tenure.v1.Policy
+	1,  // 12: tenure.v1.InstanceService.GetInstance:input_type -> tenure.v1.GetInstanceRequest
+	3,  // 13: tenure.v1.InstanceService.WhoAmI:input_type -> tenure.v1.WhoAmIRequest
+	5,  // 14: tenure.v1.InstanceService.GrantInstanceAdmin:input_type -> tenure.v1.GrantInstanceAdminRequest
+	7,  // 15: tenure.v1.InstanceService.RevokeInstanceAdmin:input_type -> tenure.v1.RevokeInstanceAdminRequest
+	9,  // 16: tenure.v1.InstanceService.ListInstanceAdmins:input_type -> tenure.v1.ListInstanceAdminsRequest
+	16, // 17: tenure.v1.InstanceService.UpdatePolicy:input_type -> tenure.v1.UpdatePolicyRequest
+	18, // 18: tenure.v1.InstanceService.GetPolicy:input_type -> tenure.v1.GetPolicyRequest
+	2,  // 19: tenure.v1.InstanceService.GetInstance:output_type -> tenure.v1.GetInstanceResponse
+	4,  // 20: tenure.v1.InstanceService.WhoAmI:output_type -> tenure.v1.WhoAmIResponse
+	6,  // 21: tenure.v1.InstanceService.GrantInstanceAdmin:output_type -> tenure.v1.GrantInstanceAdminResponse
+	8,  // 22: tenure.v1.InstanceService.RevokeInstanceAdmin:output_type -> tenure.v1.RevokeInstanceAdminResponse
+	10, // 23: tenure.v1.InstanceService.ListInstanceAdmins:output_type -> tenure.v1.ListInstanceAdminsResponse
+	17, // 24: tenure.v1.InstanceService.UpdatePolicy:output_type -> tenure.v1.UpdatePolicyResponse
+	19, // 25: tenure.v1.InstanceService.GetPolicy:output_type -> tenure.v1.GetPolicyResponse
+	19, // [19:26] is the sub-list for method output_type
+	12, // [12:19] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_instance_proto_init() }
@@ -447,13 +1417,14 @@ func file_tenure_v1_instance_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_instance_proto_rawDesc), len(file_tenure_v1_instance_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      1,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tenure_v1_instance_proto_goTypes,
 		DependencyIndexes: file_tenure_v1_instance_proto_depIdxs,
+		EnumInfos:         file_tenure_v1_instance_proto_enumTypes,
 		MessageInfos:      file_tenure_v1_instance_proto_msgTypes,
 	}.Build()
 	File_tenure_v1_instance_proto = out.File

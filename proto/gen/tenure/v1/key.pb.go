@@ -456,6 +456,227 @@ func (x *CreateKeyResponse) GetToken() string {
 	return ""
 }
 
+type ImportKeyRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProjectId string                 `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	OrgId     string                 `protobuf:"bytes,2,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	UserId    string                 `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	PublicKey string                 `protobuf:"bytes,4,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// "langfuse": hex(SHA-256(secret + hex(SHA-256(salt)))), with the salt of this installation, or "bcrypt".
+	Scheme string `protobuf:"bytes,5,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	Hash   string `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
+	// First 6 and last 4 characters of the secret, as far as they are known.
+	DisplaySecret string `protobuf:"bytes,7,opt,name=display_secret,json=displaySecret,proto3" json:"display_secret,omitempty"`
+	Name          string `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
+	Note          string `protobuf:"bytes,9,opt,name=note,proto3" json:"note,omitempty"`
+	// None means all that a key of the principal can hold.
+	Permissions     []string               `protobuf:"bytes,10,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	Environments    []string               `protobuf:"bytes,11,rep,name=environments,proto3" json:"environments,omitempty"`
+	AllowedNetworks []string               `protobuf:"bytes,12,rep,name=allowed_networks,json=allowedNetworks,proto3" json:"allowed_networks,omitempty"`
+	ExpiresAt       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// When it was made; now if absent.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Chosen id; else one is made.
+	KeyId         string `protobuf:"bytes,15,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	Reason        string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportKeyRequest) Reset() {
+	*x = ImportKeyRequest{}
+	mi := &file_tenure_v1_key_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportKeyRequest) ProtoMessage() {}
+
+func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
+func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ImportKeyRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetDisplaySecret() string {
+	if x != nil {
+		return x.DisplaySecret
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+func (x *ImportKeyRequest) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *ImportKeyRequest) GetAllowedNetworks() []string {
+	if x != nil {
+		return x.AllowedNetworks
+	}
+	return nil
+}
+
+func (x *ImportKeyRequest) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *ImportKeyRequest) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *ImportKeyRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *ImportKeyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ImportKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           *Key                   `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportKeyResponse) Reset() {
+	*x = ImportKeyResponse{}
+	mi := &file_tenure_v1_key_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportKeyResponse) ProtoMessage() {}
+
+func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
+func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ImportKeyResponse) GetKey() *Key {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ImportKeyResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 type GetKeyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	KeyId         string                 `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
@@ -465,7 +686,7 @@ type GetKeyRequest struct {
 
 func (x *GetKeyRequest) Reset() {
 	*x = GetKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[3]
+	mi := &file_tenure_v1_key_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +698,7 @@ func (x *GetKeyRequest) String() string {
 func (*GetKeyRequest) ProtoMessage() {}
 
 func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[3]
+	mi := &file_tenure_v1_key_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +711,7 @@ func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{3}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetKeyRequest) GetKeyId() string {
@@ -509,7 +730,7 @@ type GetKeyResponse struct {
 
 func (x *GetKeyResponse) Reset() {
 	*x = GetKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[4]
+	mi := &file_tenure_v1_key_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +742,7 @@ func (x *GetKeyResponse) String() string {
 func (*GetKeyResponse) ProtoMessage() {}
 
 func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[4]
+	mi := &file_tenure_v1_key_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +755,7 @@ func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyResponse.ProtoReflect.Descriptor instead.
 func (*GetKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{4}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetKeyResponse) GetKey() *Key {
@@ -559,7 +780,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[5]
+	mi := &file_tenure_v1_key_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +792,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[5]
+	mi := &file_tenure_v1_key_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +805,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{5}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListKeysRequest) GetProjectId() string {
@@ -639,7 +860,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[6]
+	mi := &file_tenure_v1_key_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +872,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[6]
+	mi := &file_tenure_v1_key_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +885,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{6}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -706,7 +927,7 @@ type UpdateKeyRequest struct {
 
 func (x *UpdateKeyRequest) Reset() {
 	*x = UpdateKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[7]
+	mi := &file_tenure_v1_key_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +939,7 @@ func (x *UpdateKeyRequest) String() string {
 func (*UpdateKeyRequest) ProtoMessage() {}
 
 func (x *UpdateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[7]
+	mi := &file_tenure_v1_key_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +952,7 @@ func (x *UpdateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyRequest.ProtoReflect.Descriptor instead.
 func (*UpdateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{7}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateKeyRequest) GetKeyId() string {
@@ -821,7 +1042,7 @@ type UpdateKeyResponse struct {
 
 func (x *UpdateKeyResponse) Reset() {
 	*x = UpdateKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[8]
+	mi := &file_tenure_v1_key_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1054,7 @@ func (x *UpdateKeyResponse) String() string {
 func (*UpdateKeyResponse) ProtoMessage() {}
 
 func (x *UpdateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[8]
+	mi := &file_tenure_v1_key_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1067,7 @@ func (x *UpdateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyResponse.ProtoReflect.Descriptor instead.
 func (*UpdateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{8}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateKeyResponse) GetKey() *Key {
@@ -875,7 +1096,7 @@ type RotateKeyRequest struct {
 
 func (x *RotateKeyRequest) Reset() {
 	*x = RotateKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[9]
+	mi := &file_tenure_v1_key_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1108,7 @@ func (x *RotateKeyRequest) String() string {
 func (*RotateKeyRequest) ProtoMessage() {}
 
 func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[9]
+	mi := &file_tenure_v1_key_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1121,7 @@ func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{9}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RotateKeyRequest) GetKeyId() string {
@@ -937,7 +1158,7 @@ type RotateKeyResponse struct {
 
 func (x *RotateKeyResponse) Reset() {
 	*x = RotateKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[10]
+	mi := &file_tenure_v1_key_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1170,7 @@ func (x *RotateKeyResponse) String() string {
 func (*RotateKeyResponse) ProtoMessage() {}
 
 func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[10]
+	mi := &file_tenure_v1_key_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1183,7 @@ func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{10}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RotateKeyResponse) GetKey() *Key {
@@ -996,7 +1217,7 @@ type RevokeKeyRequest struct {
 
 func (x *RevokeKeyRequest) Reset() {
 	*x = RevokeKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[11]
+	mi := &file_tenure_v1_key_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1229,7 @@ func (x *RevokeKeyRequest) String() string {
 func (*RevokeKeyRequest) ProtoMessage() {}
 
 func (x *RevokeKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[11]
+	mi := &file_tenure_v1_key_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1242,7 @@ func (x *RevokeKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeKeyRequest.ProtoReflect.Descriptor instead.
 func (*RevokeKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{11}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RevokeKeyRequest) GetKeyId() string {
@@ -1048,7 +1269,7 @@ type RevokeKeyResponse struct {
 
 func (x *RevokeKeyResponse) Reset() {
 	*x = RevokeKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[12]
+	mi := &file_tenure_v1_key_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1281,7 @@ func (x *RevokeKeyResponse) String() string {
 func (*RevokeKeyResponse) ProtoMessage() {}
 
 func (x *RevokeKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[12]
+	mi := &file_tenure_v1_key_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1294,7 @@ func (x *RevokeKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeKeyResponse.ProtoReflect.Descriptor instead.
 func (*RevokeKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{12}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RevokeKeyResponse) GetKey() *Key {
@@ -1105,7 +1326,7 @@ type VerifyKeyRequest struct {
 
 func (x *VerifyKeyRequest) Reset() {
 	*x = VerifyKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[13]
+	mi := &file_tenure_v1_key_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1338,7 @@ func (x *VerifyKeyRequest) String() string {
 func (*VerifyKeyRequest) ProtoMessage() {}
 
 func (x *VerifyKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[13]
+	mi := &file_tenure_v1_key_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1351,7 @@ func (x *VerifyKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyKeyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{13}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VerifyKeyRequest) GetPublicKey() string {
@@ -1177,14 +1398,17 @@ type VerifyKeyResponse struct {
 	Environment string                 `protobuf:"bytes,8,opt,name=environment,proto3" json:"environment,omitempty"`
 	ExpiresAt   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Consistency token of the state this was judged on.
-	Token         string `protobuf:"bytes,10,opt,name=token,proto3" json:"token,omitempty"`
+	Token string `protobuf:"bytes,10,opt,name=token,proto3" json:"token,omitempty"`
+	// Of the organization: its plan and the data plane it is placed on; empty if it has none.
+	PlanId        string `protobuf:"bytes,11,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	DataPlaneId   string `protobuf:"bytes,12,opt,name=data_plane_id,json=dataPlaneId,proto3" json:"data_plane_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifyKeyResponse) Reset() {
 	*x = VerifyKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[14]
+	mi := &file_tenure_v1_key_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1420,7 @@ func (x *VerifyKeyResponse) String() string {
 func (*VerifyKeyResponse) ProtoMessage() {}
 
 func (x *VerifyKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[14]
+	mi := &file_tenure_v1_key_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1433,7 @@ func (x *VerifyKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyKeyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{14}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VerifyKeyResponse) GetValid() bool {
@@ -1282,6 +1506,20 @@ func (x *VerifyKeyResponse) GetToken() string {
 	return ""
 }
 
+func (x *VerifyKeyResponse) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *VerifyKeyResponse) GetDataPlaneId() string {
+	if x != nil {
+		return x.DataPlaneId
+	}
+	return ""
+}
+
 var File_tenure_v1_key_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_key_proto_rawDesc = "" +
@@ -1338,7 +1576,38 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\x11CreateKeyResponse\x12 \n" +
 	"\x03key\x18\x01 \x01(\v2\x0e.tenure.v1.KeyR\x03key\x12\x1b\n" +
 	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\tR\x05token\"D\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\"\xd6\b\n" +
+	"\x10ImportKeyRequest\x12>\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x126\n" +
+	"\x06org_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x128\n" +
+	"\auser_id\x18\x03 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x124\n" +
+	"\n" +
+	"public_key\x18\x04 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{3,128}$R\tpublicKey\x12/\n" +
+	"\x06scheme\x18\x05 \x01(\tB\x17\xbaH\x14r\x12R\blangfuseR\x06bcryptR\x06scheme\x12!\n" +
+	"\x04hash\x18\x06 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x01\x80\x01\x01R\x04hash\x12.\n" +
+	"\x0edisplay_secret\x18\a \x01(\tB\a\xbaH\x04r\x02\x18\x14R\rdisplaySecret\x12\xa5\x01\n" +
+	"\x04name\x18\b \x01(\tB\x90\x01\xbaH\x8c\x01\xba\x01\x88\x01\n" +
+	"\x04text\x12Lmust be at most 100 characters without markup (< or >) or control characters\x1a2this.size() <= 100 && this.matches(r'^[^<>\\pC]*$')R\x04name\x12\x1c\n" +
+	"\x04note\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x04note\x125\n" +
+	"\vpermissions\x18\n" +
+	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\xac\x02\x18\x01\"\x06r\x04\x10\x01\x18dR\vpermissions\x12F\n" +
+	"\fenvironments\x18\v \x03(\tB\"\xbaH\x1f\x92\x01\x1c\x10d\x18\x01\"\x16r\x142\x12^[a-z0-9_-]{1,40}$R\fenvironments\x12\x9a\x01\n" +
+	"\x10allowed_networks\x18\f \x03(\tBo\xbaHl\x92\x01i\x10d\x18\x01\"c\xba\x01`\n" +
+	"\anetwork\x123must be an IP address or a network in CIDR notation\x1a this.isIp() || this.isIpPrefix()R\x0fallowedNetworks\x129\n" +
+	"\n" +
+	"expires_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n" +
+	"\n" +
+	"created_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x126\n" +
+	"\x06key_id\x18\x0f \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05keyId\x12 \n" +
+	"\x06reason\x18\x10 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason:$\xbaH!\"\x1f\n" +
+	"\n" +
+	"project_id\n" +
+	"\x06org_id\n" +
+	"\auser_id\x10\x01\"K\n" +
+	"\x11ImportKeyResponse\x12 \n" +
+	"\x03key\x18\x01 \x01(\v2\x0e.tenure.v1.KeyR\x03key\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"D\n" +
 	"\rGetKeyRequest\x123\n" +
 	"\x06key_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05keyId\"2\n" +
 	"\x0eGetKeyResponse\x12 \n" +
@@ -1402,7 +1671,7 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\x06secret\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\x06secret\x12)\n" +
 	"\venvironment\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12\x1a\n" +
 	"\x02ip\x18\x04 \x01(\tB\n" +
-	"\xbaH\a\xd8\x01\x01r\x02p\x01R\x02ip\"\xbc\x02\n" +
+	"\xbaH\a\xd8\x01\x01r\x02p\x01R\x02ip\"\xf9\x02\n" +
 	"\x11VerifyKeyResponse\x12\x14\n" +
 	"\x05valid\x18\x01 \x01(\bR\x05valid\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x15\n" +
@@ -1416,12 +1685,14 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
 	"\x05token\x18\n" +
-	" \x01(\tR\x05token*n\n" +
+	" \x01(\tR\x05token\x12\x17\n" +
+	"\aplan_id\x18\v \x01(\tR\x06planId\x12\"\n" +
+	"\rdata_plane_id\x18\f \x01(\tR\vdataPlaneId*n\n" +
 	"\tKeyStatus\x12\x1a\n" +
 	"\x16KEY_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11KEY_STATUS_ACTIVE\x10\x01\x12\x16\n" +
 	"\x12KEY_STATUS_EXPIRED\x10\x02\x12\x16\n" +
-	"\x12KEY_STATUS_REVOKED\x10\x032\xaa\x06\n" +
+	"\x12KEY_STATUS_REVOKED\x10\x032\xfa\x06\n" +
 	"\n" +
 	"KeyService\x12v\n" +
 	"\tCreateKey\x12\x1b.tenure.v1.CreateKeyRequest\x1a\x1c.tenure.v1.CreateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12s\n" +
@@ -1430,6 +1701,7 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\tUpdateKey\x12\x1b.tenure.v1.UpdateKeyRequest\x1a\x1c.tenure.v1.UpdateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12v\n" +
 	"\tRotateKey\x12\x1b.tenure.v1.RotateKeyRequest\x1a\x1c.tenure.v1.RotateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12v\n" +
 	"\tRevokeKey\x12\x1b.tenure.v1.RevokeKeyRequest\x1a\x1c.tenure.v1.RevokeKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12N\n" +
+	"\tImportKey\x12\x1b.tenure.v1.ImportKeyRequest\x1a\x1c.tenure.v1.ImportKeyResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12N\n" +
 	"\tVerifyKey\x12\x1b.tenure.v1.VerifyKeyRequest\x1a\x1c.tenure.v1.VerifyKeyResponse\"\x06\x8a\xb5\x18\x02\b\x01B\x97\x01\n" +
 	"\rcom.tenure.v1B\bKeyProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
@@ -1447,61 +1719,68 @@ func file_tenure_v1_key_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_key_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_key_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tenure_v1_key_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_tenure_v1_key_proto_goTypes = []any{
 	(KeyStatus)(0),                // 0: tenure.v1.KeyStatus
 	(*Key)(nil),                   // 1: tenure.v1.Key
 	(*CreateKeyRequest)(nil),      // 2: tenure.v1.CreateKeyRequest
 	(*CreateKeyResponse)(nil),     // 3: tenure.v1.CreateKeyResponse
-	(*GetKeyRequest)(nil),         // 4: tenure.v1.GetKeyRequest
-	(*GetKeyResponse)(nil),        // 5: tenure.v1.GetKeyResponse
-	(*ListKeysRequest)(nil),       // 6: tenure.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),      // 7: tenure.v1.ListKeysResponse
-	(*UpdateKeyRequest)(nil),      // 8: tenure.v1.UpdateKeyRequest
-	(*UpdateKeyResponse)(nil),     // 9: tenure.v1.UpdateKeyResponse
-	(*RotateKeyRequest)(nil),      // 10: tenure.v1.RotateKeyRequest
-	(*RotateKeyResponse)(nil),     // 11: tenure.v1.RotateKeyResponse
-	(*RevokeKeyRequest)(nil),      // 12: tenure.v1.RevokeKeyRequest
-	(*RevokeKeyResponse)(nil),     // 13: tenure.v1.RevokeKeyResponse
-	(*VerifyKeyRequest)(nil),      // 14: tenure.v1.VerifyKeyRequest
-	(*VerifyKeyResponse)(nil),     // 15: tenure.v1.VerifyKeyResponse
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(*ImportKeyRequest)(nil),      // 4: tenure.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),     // 5: tenure.v1.ImportKeyResponse
+	(*GetKeyRequest)(nil),         // 6: tenure.v1.GetKeyRequest
+	(*GetKeyResponse)(nil),        // 7: tenure.v1.GetKeyResponse
+	(*ListKeysRequest)(nil),       // 8: tenure.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),      // 9: tenure.v1.ListKeysResponse
+	(*UpdateKeyRequest)(nil),      // 10: tenure.v1.UpdateKeyRequest
+	(*UpdateKeyResponse)(nil),     // 11: tenure.v1.UpdateKeyResponse
+	(*RotateKeyRequest)(nil),      // 12: tenure.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),     // 13: tenure.v1.RotateKeyResponse
+	(*RevokeKeyRequest)(nil),      // 14: tenure.v1.RevokeKeyRequest
+	(*RevokeKeyResponse)(nil),     // 15: tenure.v1.RevokeKeyResponse
+	(*VerifyKeyRequest)(nil),      // 16: tenure.v1.VerifyKeyRequest
+	(*VerifyKeyResponse)(nil),     // 17: tenure.v1.VerifyKeyResponse
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
 }
 var file_tenure_v1_key_proto_depIdxs = []int32{
-	16, // 0: tenure.v1.Key.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 0: tenure.v1.Key.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: tenure.v1.Key.status:type_name -> tenure.v1.KeyStatus
-	16, // 2: tenure.v1.Key.created_at:type_name -> google.protobuf.Timestamp
-	16, // 3: tenure.v1.Key.revoked_at:type_name -> google.protobuf.Timestamp
-	16, // 4: tenure.v1.CreateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 2: tenure.v1.Key.created_at:type_name -> google.protobuf.Timestamp
+	18, // 3: tenure.v1.Key.revoked_at:type_name -> google.protobuf.Timestamp
+	18, // 4: tenure.v1.CreateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
 	1,  // 5: tenure.v1.CreateKeyResponse.key:type_name -> tenure.v1.Key
-	1,  // 6: tenure.v1.GetKeyResponse.key:type_name -> tenure.v1.Key
-	1,  // 7: tenure.v1.ListKeysResponse.keys:type_name -> tenure.v1.Key
-	16, // 8: tenure.v1.UpdateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 9: tenure.v1.UpdateKeyResponse.key:type_name -> tenure.v1.Key
-	17, // 10: tenure.v1.RotateKeyRequest.grace:type_name -> google.protobuf.Duration
-	1,  // 11: tenure.v1.RotateKeyResponse.key:type_name -> tenure.v1.Key
-	1,  // 12: tenure.v1.RevokeKeyResponse.key:type_name -> tenure.v1.Key
-	16, // 13: tenure.v1.VerifyKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 14: tenure.v1.KeyService.CreateKey:input_type -> tenure.v1.CreateKeyRequest
-	4,  // 15: tenure.v1.KeyService.GetKey:input_type -> tenure.v1.GetKeyRequest
-	6,  // 16: tenure.v1.KeyService.ListKeys:input_type -> tenure.v1.ListKeysRequest
-	8,  // 17: tenure.v1.KeyService.UpdateKey:input_type -> tenure.v1.UpdateKeyRequest
-	10, // 18: tenure.v1.KeyService.RotateKey:input_type -> tenure.v1.RotateKeyRequest
-	12, // 19: tenure.v1.KeyService.RevokeKey:input_type -> tenure.v1.RevokeKeyRequest
-	14, // 20: tenure.v1.KeyService.VerifyKey:input_type -> tenure.v1.VerifyKeyRequest
-	3,  // 21: tenure.v1.KeyService.CreateKey:output_type -> tenure.v1.CreateKeyResponse
-	5,  // 22: tenure.v1.KeyService.GetKey:output_type -> tenure.v1.GetKeyResponse
-	7,  // 23: tenure.v1.KeyService.ListKeys:output_type -> tenure.v1.ListKeysResponse
-	9,  // 24: tenure.v1.KeyService.UpdateKey:output_type -> tenure.v1.UpdateKeyResponse
-	11, // 25: tenure.v1.KeyService.RotateKey:output_type -> tenure.v1.RotateKeyResponse
-	13, // 26: tenure.v1.KeyService.RevokeKey:output_type -> tenure.v1.RevokeKeyResponse
-	15, // 27: tenure.v1.KeyService.VerifyKey:output_type -> tenure.v1.VerifyKeyResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	18, // 6: tenure.v1.ImportKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 7: tenure.v1.ImportKeyRequest.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 8: tenure.v1.ImportKeyResponse.key:type_name -> tenure.v1.Key
+	1,  // 9: tenure.v1.GetKeyResponse.key:type_name -> tenure.v1.Key
+	1,  // 10: tenure.v1.ListKeysResponse.keys:type_name -> tenure.v1.Key
+	18, // 11: tenure.v1.UpdateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 12: tenure.v1.UpdateKeyResponse.key:type_name -> tenure.v1.Key
+	19, // 13: tenure.v1.RotateKeyRequest.grace:type_name -> google.protobuf.Duration
+	1,  // 14: tenure.v1.RotateKeyResponse.key:type_name -> tenure.v1.Key
+	1,  // 15: tenure.v1.RevokeKeyResponse.key:type_name -> tenure.v1.Key
+	18, // 16: tenure.v1.VerifyKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 17: tenure.v1.KeyService.CreateKey:input_type -> tenure.v1.CreateKeyRequest
+	6,  // 18: tenure.v1.KeyService.GetKey:input_type -> tenure.v1.GetKeyRequest
+	8,  // 19: tenure.v1.KeyService.ListKeys:input_type -> tenure.v1.ListKeysRequest
+	10, // 20: tenure.v1.KeyService.UpdateKey:input_type -> tenure.v1.UpdateKeyRequest
+	12, // 21: tenure.v1.KeyService.RotateKey:input_type -> tenure.v1.RotateKeyRequest
+	14, // 22: tenure.v1.KeyService.RevokeKey:input_type -> tenure.v1.RevokeKeyRequest
+	4,  // 23: tenure.v1.KeyService.ImportKey:input_type -> tenure.v1.ImportKeyRequest
+	16, // 24: tenure.v1.KeyService.VerifyKey:input_type -> tenure.v1.VerifyKeyRequest
+	3,  // 25: tenure.v1.KeyService.CreateKey:output_type -> tenure.v1.CreateKeyResponse
+	7,  // 26: tenure.v1.KeyService.GetKey:output_type -> tenure.v1.GetKeyResponse
+	9,  // 27: tenure.v1.KeyService.ListKeys:output_type -> tenure.v1.ListKeysResponse
+	11, // 28: tenure.v1.KeyService.UpdateKey:output_type -> tenure.v1.UpdateKeyResponse
+	13, // 29: tenure.v1.KeyService.RotateKey:output_type -> tenure.v1.RotateKeyResponse
+	15, // 30: tenure.v1.KeyService.RevokeKey:output_type -> tenure.v1.RevokeKeyResponse
+	5,  // 31: tenure.v1.KeyService.ImportKey:output_type -> tenure.v1.ImportKeyResponse
+	17, // 32: tenure.v1.KeyService.VerifyKey:output_type -> tenure.v1.VerifyKeyResponse
+	25, // [25:33] is the sub-list for method output_type
+	17, // [17:25] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_key_proto_init() }
@@ -1510,14 +1789,14 @@ func file_tenure_v1_key_proto_init() {
 		return
 	}
 	file_tenure_v1_rule_proto_init()
-	file_tenure_v1_key_proto_msgTypes[7].OneofWrappers = []any{}
+	file_tenure_v1_key_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_key_proto_rawDesc), len(file_tenure_v1_key_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

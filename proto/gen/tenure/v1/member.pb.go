@@ -39,7 +39,13 @@ type Member struct {
 	// Override in the project, also while expired; empty if there is none.
 	ProjectRole string `protobuf:"bytes,8,opt,name=project_role,json=projectRole,proto3" json:"project_role,omitempty"`
 	// When the grant that decides `role` ends; absent means never.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// The membership counts as NONE.
+	Suspended bool `protobuf:"varint,10,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	// Groups the member is in.
+	GroupIds []string `protobuf:"bytes,11,rep,name=group_ids,json=groupIds,proto3" json:"group_ids,omitempty"`
+	// The group that gives `role`; empty if a grant does.
+	ByGroupId     string `protobuf:"bytes,12,opt,name=by_group_id,json=byGroupId,proto3" json:"by_group_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -137,12 +143,34 @@ func (x *Member) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Member) GetSuspended() bool {
+	if x != nil {
+		return x.Suspended
+	}
+	return false
+}
+
+func (x *Member) GetGroupIds() []string {
+	if x != nil {
+		return x.GroupIds
+	}
+	return nil
+}
+
+func (x *Member) GetByGroupId() string {
+	if x != nil {
+		return x.ByGroupId
+	}
+	return ""
+}
+
 type GrantRoleRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	ProjectId string                 `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	UserId    string                 `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Role      string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	// OWNER, ADMIN, MEMBER, VIEWER, NONE, or a role that the organization defined.
+	Role string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	// From then on the grant counts as absent. Must be in the future.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -395,6 +423,326 @@ func (x *RevokeRoleResponse) GetToken() string {
 	return ""
 }
 
+type SuspendMemberRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendMemberRequest) Reset() {
+	*x = SuspendMemberRequest{}
+	mi := &file_tenure_v1_member_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendMemberRequest) ProtoMessage() {}
+
+func (x *SuspendMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_member_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendMemberRequest.ProtoReflect.Descriptor instead.
+func (*SuspendMemberRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SuspendMemberRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *SuspendMemberRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *SuspendMemberRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SuspendMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Member        *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendMemberResponse) Reset() {
+	*x = SuspendMemberResponse{}
+	mi := &file_tenure_v1_member_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendMemberResponse) ProtoMessage() {}
+
+func (x *SuspendMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_member_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendMemberResponse.ProtoReflect.Descriptor instead.
+func (*SuspendMemberResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SuspendMemberResponse) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *SuspendMemberResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type ResumeMemberRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeMemberRequest) Reset() {
+	*x = ResumeMemberRequest{}
+	mi := &file_tenure_v1_member_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeMemberRequest) ProtoMessage() {}
+
+func (x *ResumeMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_member_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeMemberRequest.ProtoReflect.Descriptor instead.
+func (*ResumeMemberRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ResumeMemberRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ResumeMemberRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ResumeMemberRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ResumeMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Member        *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeMemberResponse) Reset() {
+	*x = ResumeMemberResponse{}
+	mi := &file_tenure_v1_member_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeMemberResponse) ProtoMessage() {}
+
+func (x *ResumeMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_member_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeMemberResponse.ProtoReflect.Descriptor instead.
+func (*ResumeMemberResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ResumeMemberResponse) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *ResumeMemberResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type LeaveOrgRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveOrgRequest) Reset() {
+	*x = LeaveOrgRequest{}
+	mi := &file_tenure_v1_member_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveOrgRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveOrgRequest) ProtoMessage() {}
+
+func (x *LeaveOrgRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_member_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveOrgRequest.ProtoReflect.Descriptor instead.
+func (*LeaveOrgRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LeaveOrgRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *LeaveOrgRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type LeaveOrgResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveOrgResponse) Reset() {
+	*x = LeaveOrgResponse{}
+	mi := &file_tenure_v1_member_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveOrgResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveOrgResponse) ProtoMessage() {}
+
+func (x *LeaveOrgResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_member_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveOrgResponse.ProtoReflect.Descriptor instead.
+func (*LeaveOrgResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LeaveOrgResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 type ListMembersRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
@@ -408,7 +756,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_tenure_v1_member_proto_msgTypes[5]
+	mi := &file_tenure_v1_member_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +768,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_member_proto_msgTypes[5]
+	mi := &file_tenure_v1_member_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +781,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_member_proto_rawDescGZIP(), []int{5}
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListMembersRequest) GetOrgId() string {
@@ -474,7 +822,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_tenure_v1_member_proto_msgTypes[6]
+	mi := &file_tenure_v1_member_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +834,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_member_proto_msgTypes[6]
+	mi := &file_tenure_v1_member_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +847,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_member_proto_rawDescGZIP(), []int{6}
+	return file_tenure_v1_member_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -520,7 +868,7 @@ var File_tenure_v1_member_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_member_proto_rawDesc = "" +
 	"\n" +
-	"\x16tenure/v1/member.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\x8e\x02\n" +
+	"\x16tenure/v1/member.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xe9\x02\n" +
 	"\x06Member\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1d\n" +
 	"\n" +
@@ -532,13 +880,17 @@ const file_tenure_v1_member_proto_rawDesc = "" +
 	"\borg_role\x18\a \x01(\tR\aorgRole\x12!\n" +
 	"\fproject_role\x18\b \x01(\tR\vprojectRole\x129\n" +
 	"\n" +
-	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xfa\x02\n" +
+	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1c\n" +
+	"\tsuspended\x18\n" +
+	" \x01(\bR\tsuspended\x12\x1b\n" +
+	"\tgroup_ids\x18\v \x03(\tR\bgroupIds\x12\x1e\n" +
+	"\vby_group_id\x18\f \x01(\tR\tbyGroupId\"\xf5\x02\n" +
 	"\x10GrantRoleRequest\x126\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
 	"\n" +
 	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x125\n" +
-	"\auser_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12=\n" +
-	"\x04role\x18\x04 \x01(\tB)\xbaH&r$R\x05OWNERR\x05ADMINR\x06MEMBERR\x06VIEWERR\x04NONER\x04role\x129\n" +
+	"\auser_id\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x128\n" +
+	"\x04role\x18\x04 \x01(\tB$\xbaH!r\x1f2\x1d^[A-Za-z][A-Za-z0-9_-]{0,39}$R\x04role\x129\n" +
 	"\n" +
 	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12 \n" +
 	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason:\x1b\xbaH\x18\"\x16\n" +
@@ -559,7 +911,26 @@ const file_tenure_v1_member_proto_rawDesc = "" +
 	"project_id\x10\x01\"U\n" +
 	"\x12RevokeRoleResponse\x12)\n" +
 	"\x06member\x18\x01 \x01(\v2\x11.tenure.v1.MemberR\x06member\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xfb\x01\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xa4\x01\n" +
+	"\x14SuspendMemberRequest\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x125\n" +
+	"\auser_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"X\n" +
+	"\x15SuspendMemberResponse\x12)\n" +
+	"\x06member\x18\x01 \x01(\v2\x11.tenure.v1.MemberR\x06member\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xa3\x01\n" +
+	"\x13ResumeMemberRequest\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x125\n" +
+	"\auser_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"W\n" +
+	"\x14ResumeMemberResponse\x12)\n" +
+	"\x06member\x18\x01 \x01(\v2\x11.tenure.v1.MemberR\x06member\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"h\n" +
+	"\x0fLeaveOrgRequest\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"(\n" +
+	"\x10LeaveOrgResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"\xfb\x01\n" +
 	"\x12ListMembersRequest\x126\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
 	"\n" +
@@ -573,11 +944,14 @@ const file_tenure_v1_member_proto_rawDesc = "" +
 	"project_id\x10\x01\"j\n" +
 	"\x13ListMembersResponse\x12+\n" +
 	"\amembers\x18\x01 \x03(\v2\x11.tenure.v1.MemberR\amembers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xe3\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x97\x06\n" +
 	"\rMemberService\x12\x94\x01\n" +
 	"\tGrantRole\x12\x1b.tenure.v1.GrantRoleRequest\x1a\x1c.tenure.v1.GrantRoleResponse\"L\x8a\xb5\x18H\b\x06\x12\x17organizationMembers:CUD\x1a\x12projectMembers:CUD\"\x17organizationMembers:CUD\x12\x97\x01\n" +
 	"\n" +
-	"RevokeRole\x12\x1c.tenure.v1.RevokeRoleRequest\x1a\x1d.tenure.v1.RevokeRoleResponse\"L\x8a\xb5\x18H\b\x06\x12\x17organizationMembers:CUD\x1a\x12projectMembers:CUD\"\x17organizationMembers:CUD\x12\xa0\x01\n" +
+	"RevokeRole\x12\x1c.tenure.v1.RevokeRoleRequest\x1a\x1d.tenure.v1.RevokeRoleResponse\"L\x8a\xb5\x18H\b\x06\x12\x17organizationMembers:CUD\x1a\x12projectMembers:CUD\"\x17organizationMembers:CUD\x12s\n" +
+	"\rSuspendMember\x12\x1f.tenure.v1.SuspendMemberRequest\x1a .tenure.v1.SuspendMemberResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12p\n" +
+	"\fResumeMember\x12\x1e.tenure.v1.ResumeMemberRequest\x1a\x1f.tenure.v1.ResumeMemberResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12K\n" +
+	"\bLeaveOrg\x12\x1a.tenure.v1.LeaveOrgRequest\x1a\x1b.tenure.v1.LeaveOrgResponse\"\x06\x8a\xb5\x18\x02\b\x05\x12\xa0\x01\n" +
 	"\vListMembers\x12\x1d.tenure.v1.ListMembersRequest\x1a\x1e.tenure.v1.ListMembersResponse\"R\x8a\xb5\x18K\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read\x90\x02\x01B\x9a\x01\n" +
 	"\rcom.tenure.v1B\vMemberProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
@@ -594,34 +968,48 @@ func file_tenure_v1_member_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_member_proto_rawDescData
 }
 
-var file_tenure_v1_member_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_tenure_v1_member_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tenure_v1_member_proto_goTypes = []any{
 	(*Member)(nil),                // 0: tenure.v1.Member
 	(*GrantRoleRequest)(nil),      // 1: tenure.v1.GrantRoleRequest
 	(*GrantRoleResponse)(nil),     // 2: tenure.v1.GrantRoleResponse
 	(*RevokeRoleRequest)(nil),     // 3: tenure.v1.RevokeRoleRequest
 	(*RevokeRoleResponse)(nil),    // 4: tenure.v1.RevokeRoleResponse
-	(*ListMembersRequest)(nil),    // 5: tenure.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 6: tenure.v1.ListMembersResponse
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*SuspendMemberRequest)(nil),  // 5: tenure.v1.SuspendMemberRequest
+	(*SuspendMemberResponse)(nil), // 6: tenure.v1.SuspendMemberResponse
+	(*ResumeMemberRequest)(nil),   // 7: tenure.v1.ResumeMemberRequest
+	(*ResumeMemberResponse)(nil),  // 8: tenure.v1.ResumeMemberResponse
+	(*LeaveOrgRequest)(nil),       // 9: tenure.v1.LeaveOrgRequest
+	(*LeaveOrgResponse)(nil),      // 10: tenure.v1.LeaveOrgResponse
+	(*ListMembersRequest)(nil),    // 11: tenure.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 12: tenure.v1.ListMembersResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_tenure_v1_member_proto_depIdxs = []int32{
-	7, // 0: tenure.v1.Member.expires_at:type_name -> google.protobuf.Timestamp
-	7, // 1: tenure.v1.GrantRoleRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 2: tenure.v1.GrantRoleResponse.member:type_name -> tenure.v1.Member
-	0, // 3: tenure.v1.RevokeRoleResponse.member:type_name -> tenure.v1.Member
-	0, // 4: tenure.v1.ListMembersResponse.members:type_name -> tenure.v1.Member
-	1, // 5: tenure.v1.MemberService.GrantRole:input_type -> tenure.v1.GrantRoleRequest
-	3, // 6: tenure.v1.MemberService.RevokeRole:input_type -> tenure.v1.RevokeRoleRequest
-	5, // 7: tenure.v1.MemberService.ListMembers:input_type -> tenure.v1.ListMembersRequest
-	2, // 8: tenure.v1.MemberService.GrantRole:output_type -> tenure.v1.GrantRoleResponse
-	4, // 9: tenure.v1.MemberService.RevokeRole:output_type -> tenure.v1.RevokeRoleResponse
-	6, // 10: tenure.v1.MemberService.ListMembers:output_type -> tenure.v1.ListMembersResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	13, // 0: tenure.v1.Member.expires_at:type_name -> google.protobuf.Timestamp
+	13, // 1: tenure.v1.GrantRoleRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: tenure.v1.GrantRoleResponse.member:type_name -> tenure.v1.Member
+	0,  // 3: tenure.v1.RevokeRoleResponse.member:type_name -> tenure.v1.Member
+	0,  // 4: tenure.v1.SuspendMemberResponse.member:type_name -> tenure.v1.Member
+	0,  // 5: tenure.v1.ResumeMemberResponse.member:type_name -> tenure.v1.Member
+	0,  // 6: tenure.v1.ListMembersResponse.members:type_name -> tenure.v1.Member
+	1,  // 7: tenure.v1.MemberService.GrantRole:input_type -> tenure.v1.GrantRoleRequest
+	3,  // 8: tenure.v1.MemberService.RevokeRole:input_type -> tenure.v1.RevokeRoleRequest
+	5,  // 9: tenure.v1.MemberService.SuspendMember:input_type -> tenure.v1.SuspendMemberRequest
+	7,  // 10: tenure.v1.MemberService.ResumeMember:input_type -> tenure.v1.ResumeMemberRequest
+	9,  // 11: tenure.v1.MemberService.LeaveOrg:input_type -> tenure.v1.LeaveOrgRequest
+	11, // 12: tenure.v1.MemberService.ListMembers:input_type -> tenure.v1.ListMembersRequest
+	2,  // 13: tenure.v1.MemberService.GrantRole:output_type -> tenure.v1.GrantRoleResponse
+	4,  // 14: tenure.v1.MemberService.RevokeRole:output_type -> tenure.v1.RevokeRoleResponse
+	6,  // 15: tenure.v1.MemberService.SuspendMember:output_type -> tenure.v1.SuspendMemberResponse
+	8,  // 16: tenure.v1.MemberService.ResumeMember:output_type -> tenure.v1.ResumeMemberResponse
+	10, // 17: tenure.v1.MemberService.LeaveOrg:output_type -> tenure.v1.LeaveOrgResponse
+	12, // 18: tenure.v1.MemberService.ListMembers:output_type -> tenure.v1.ListMembersResponse
+	13, // [13:19] is the sub-list for method output_type
+	7,  // [7:13] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_member_proto_init() }
@@ -636,7 +1024,7 @@ func file_tenure_v1_member_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_member_proto_rawDesc), len(file_tenure_v1_member_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

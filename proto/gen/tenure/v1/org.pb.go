@@ -82,9 +82,15 @@ type Org struct {
 	Metadata map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Status   Status                 `protobuf:"varint,4,opt,name=status,proto3,enum=tenure.v1.Status" json:"status,omitempty"`
 	// True until the organization gets its first owner.
-	Unclaimed     bool                   `protobuf:"varint,5,opt,name=unclaimed,proto3" json:"unclaimed,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	Unclaimed bool                   `protobuf:"varint,5,opt,name=unclaimed,proto3" json:"unclaimed,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Empty means none, and no quotas.
+	PlanId string `protobuf:"bytes,8,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	// Region that its data must stay in; empty means any.
+	Residency string `protobuf:"bytes,9,opt,name=residency,proto3" json:"residency,omitempty"`
+	// Where its data lives; empty if it was not placed.
+	DataPlaneId   string `protobuf:"bytes,10,opt,name=data_plane_id,json=dataPlaneId,proto3" json:"data_plane_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,6 +174,27 @@ func (x *Org) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Org) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *Org) GetResidency() string {
+	if x != nil {
+		return x.Residency
+	}
+	return ""
+}
+
+func (x *Org) GetDataPlaneId() string {
+	if x != nil {
+		return x.DataPlaneId
+	}
+	return ""
+}
+
 type CreateOrgRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 3-60 characters without markup or control characters, not beginning or ending with a space. Need not be unique.
@@ -178,7 +205,9 @@ type CreateOrgRequest struct {
 	// Chosen id, for instance admins only; else one is made.
 	OrgId string `protobuf:"bytes,4,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	// Why, kept in the audit history.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Region that its data must stay in, such as "eu", which allows "eu-west-1" too; empty means any.
+	Residency     string `protobuf:"bytes,6,opt,name=residency,proto3" json:"residency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,11 +277,20 @@ func (x *CreateOrgRequest) GetReason() string {
 	return ""
 }
 
+func (x *CreateOrgRequest) GetResidency() string {
+	if x != nil {
+		return x.Residency
+	}
+	return ""
+}
+
 type CreateOrgResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Org   *Org                   `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
 	// Consistency token of the commit; send it as Tenure-Token to read at least this state.
-	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +337,13 @@ func (x *CreateOrgResponse) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *CreateOrgResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type GetOrgRequest struct {
@@ -505,6 +550,10 @@ type UpdateOrgRequest struct {
 	// Empties the map.
 	ClearMetadata bool   `protobuf:"varint,4,opt,name=clear_metadata,json=clearMetadata,proto3" json:"clear_metadata,omitempty"`
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Region that its data must stay in.
+	Residency string `protobuf:"bytes,6,opt,name=residency,proto3" json:"residency,omitempty"`
+	// Lets its data be anywhere.
+	AnyResidency  bool `protobuf:"varint,7,opt,name=any_residency,json=anyResidency,proto3" json:"any_residency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,10 +623,26 @@ func (x *UpdateOrgRequest) GetReason() string {
 	return ""
 }
 
+func (x *UpdateOrgRequest) GetResidency() string {
+	if x != nil {
+		return x.Residency
+	}
+	return ""
+}
+
+func (x *UpdateOrgRequest) GetAnyResidency() bool {
+	if x != nil {
+		return x.AnyResidency
+	}
+	return false
+}
+
 type UpdateOrgResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Org           *Org                   `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   *Org                   `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Token string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,6 +691,239 @@ func (x *UpdateOrgResponse) GetToken() string {
 	return ""
 }
 
+func (x *UpdateOrgResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type SetPlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	// Empty takes the plan away.
+	PlanId        string `protobuf:"bytes,2,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPlanRequest) Reset() {
+	*x = SetPlanRequest{}
+	mi := &file_tenure_v1_org_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPlanRequest) ProtoMessage() {}
+
+func (x *SetPlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_org_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPlanRequest.ProtoReflect.Descriptor instead.
+func (*SetPlanRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SetPlanRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *SetPlanRequest) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *SetPlanRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SetPlanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           *Org                   `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPlanResponse) Reset() {
+	*x = SetPlanResponse{}
+	mi := &file_tenure_v1_org_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPlanResponse) ProtoMessage() {}
+
+func (x *SetPlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_org_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPlanResponse.ProtoReflect.Descriptor instead.
+func (*SetPlanResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetPlanResponse) GetOrg() *Org {
+	if x != nil {
+		return x.Org
+	}
+	return nil
+}
+
+func (x *SetPlanResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type PlaceOrgRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	// Empty takes the placement away.
+	DataPlaneId   string `protobuf:"bytes,2,opt,name=data_plane_id,json=dataPlaneId,proto3" json:"data_plane_id,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceOrgRequest) Reset() {
+	*x = PlaceOrgRequest{}
+	mi := &file_tenure_v1_org_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceOrgRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceOrgRequest) ProtoMessage() {}
+
+func (x *PlaceOrgRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_org_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceOrgRequest.ProtoReflect.Descriptor instead.
+func (*PlaceOrgRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PlaceOrgRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *PlaceOrgRequest) GetDataPlaneId() string {
+	if x != nil {
+		return x.DataPlaneId
+	}
+	return ""
+}
+
+func (x *PlaceOrgRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PlaceOrgResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           *Org                   `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceOrgResponse) Reset() {
+	*x = PlaceOrgResponse{}
+	mi := &file_tenure_v1_org_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceOrgResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceOrgResponse) ProtoMessage() {}
+
+func (x *PlaceOrgResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_org_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceOrgResponse.ProtoReflect.Descriptor instead.
+func (*PlaceOrgResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PlaceOrgResponse) GetOrg() *Org {
+	if x != nil {
+		return x.Org
+	}
+	return nil
+}
+
+func (x *PlaceOrgResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 type SuspendOrgRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
@@ -636,7 +934,7 @@ type SuspendOrgRequest struct {
 
 func (x *SuspendOrgRequest) Reset() {
 	*x = SuspendOrgRequest{}
-	mi := &file_tenure_v1_org_proto_msgTypes[9]
+	mi := &file_tenure_v1_org_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +946,7 @@ func (x *SuspendOrgRequest) String() string {
 func (*SuspendOrgRequest) ProtoMessage() {}
 
 func (x *SuspendOrgRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_org_proto_msgTypes[9]
+	mi := &file_tenure_v1_org_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +959,7 @@ func (x *SuspendOrgRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendOrgRequest.ProtoReflect.Descriptor instead.
 func (*SuspendOrgRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_org_proto_rawDescGZIP(), []int{9}
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SuspendOrgRequest) GetOrgId() string {
@@ -688,7 +986,7 @@ type SuspendOrgResponse struct {
 
 func (x *SuspendOrgResponse) Reset() {
 	*x = SuspendOrgResponse{}
-	mi := &file_tenure_v1_org_proto_msgTypes[10]
+	mi := &file_tenure_v1_org_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +998,7 @@ func (x *SuspendOrgResponse) String() string {
 func (*SuspendOrgResponse) ProtoMessage() {}
 
 func (x *SuspendOrgResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_org_proto_msgTypes[10]
+	mi := &file_tenure_v1_org_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +1011,7 @@ func (x *SuspendOrgResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendOrgResponse.ProtoReflect.Descriptor instead.
 func (*SuspendOrgResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_org_proto_rawDescGZIP(), []int{10}
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SuspendOrgResponse) GetOrg() *Org {
@@ -740,7 +1038,7 @@ type ResumeOrgRequest struct {
 
 func (x *ResumeOrgRequest) Reset() {
 	*x = ResumeOrgRequest{}
-	mi := &file_tenure_v1_org_proto_msgTypes[11]
+	mi := &file_tenure_v1_org_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +1050,7 @@ func (x *ResumeOrgRequest) String() string {
 func (*ResumeOrgRequest) ProtoMessage() {}
 
 func (x *ResumeOrgRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_org_proto_msgTypes[11]
+	mi := &file_tenure_v1_org_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +1063,7 @@ func (x *ResumeOrgRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeOrgRequest.ProtoReflect.Descriptor instead.
 func (*ResumeOrgRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_org_proto_rawDescGZIP(), []int{11}
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResumeOrgRequest) GetOrgId() string {
@@ -792,7 +1090,7 @@ type ResumeOrgResponse struct {
 
 func (x *ResumeOrgResponse) Reset() {
 	*x = ResumeOrgResponse{}
-	mi := &file_tenure_v1_org_proto_msgTypes[12]
+	mi := &file_tenure_v1_org_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1102,7 @@ func (x *ResumeOrgResponse) String() string {
 func (*ResumeOrgResponse) ProtoMessage() {}
 
 func (x *ResumeOrgResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_org_proto_msgTypes[12]
+	mi := &file_tenure_v1_org_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1115,7 @@ func (x *ResumeOrgResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeOrgResponse.ProtoReflect.Descriptor instead.
 func (*ResumeOrgResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_org_proto_rawDescGZIP(), []int{12}
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResumeOrgResponse) GetOrg() *Org {
@@ -846,7 +1144,7 @@ type DeleteOrgRequest struct {
 
 func (x *DeleteOrgRequest) Reset() {
 	*x = DeleteOrgRequest{}
-	mi := &file_tenure_v1_org_proto_msgTypes[13]
+	mi := &file_tenure_v1_org_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +1156,7 @@ func (x *DeleteOrgRequest) String() string {
 func (*DeleteOrgRequest) ProtoMessage() {}
 
 func (x *DeleteOrgRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_org_proto_msgTypes[13]
+	mi := &file_tenure_v1_org_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +1169,7 @@ func (x *DeleteOrgRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrgRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrgRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_org_proto_rawDescGZIP(), []int{13}
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteOrgRequest) GetOrgId() string {
@@ -905,7 +1203,7 @@ type DeleteOrgResponse struct {
 
 func (x *DeleteOrgResponse) Reset() {
 	*x = DeleteOrgResponse{}
-	mi := &file_tenure_v1_org_proto_msgTypes[14]
+	mi := &file_tenure_v1_org_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1215,7 @@ func (x *DeleteOrgResponse) String() string {
 func (*DeleteOrgResponse) ProtoMessage() {}
 
 func (x *DeleteOrgResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_org_proto_msgTypes[14]
+	mi := &file_tenure_v1_org_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1228,7 @@ func (x *DeleteOrgResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrgResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOrgResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_org_proto_rawDescGZIP(), []int{14}
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeleteOrgResponse) GetOrg() *Org {
@@ -951,7 +1249,7 @@ var File_tenure_v1_org_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_org_proto_rawDesc = "" +
 	"\n" +
-	"\x13tenure/v1/org.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xdf\x02\n" +
+	"\x13tenure/v1/org.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xba\x03\n" +
 	"\x03Org\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x128\n" +
@@ -961,23 +1259,29 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x1a;\n" +
+	"updated_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x17\n" +
+	"\aplan_id\x18\b \x01(\tR\x06planId\x12\x1c\n" +
+	"\tresidency\x18\t \x01(\tR\tresidency\x12\"\n" +
+	"\rdata_plane_id\x18\n" +
+	" \x01(\tR\vdataPlaneId\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbf\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x05\n" +
 	"\x10CreateOrgRequest\x12\xee\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
 	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')R\x04name\x12^\n" +
 	"\bmetadata\x18\x02 \x03(\v2).tenure.v1.CreateOrgRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x102\"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\xe8\aR\bmetadata\x12C\n" +
 	"\rowner_user_id\x18\x03 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vownerUserId\x126\n" +
 	"\x06org_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12 \n" +
-	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x1a;\n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12A\n" +
+	"\tresidency\x18\x06 \x01(\tB#\xbaH \xd8\x01\x01r\x1b2\x19^[a-z0-9][a-z0-9-]{0,39}$R\tresidency\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"K\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"g\n" +
 	"\x11CreateOrgResponse\x12 \n" +
 	"\x03org\x18\x01 \x01(\v2\x0e.tenure.v1.OrgR\x03org\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"D\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"D\n" +
 	"\rGetOrgRequest\x123\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\"2\n" +
 	"\x0eGetOrgResponse\x12 \n" +
@@ -989,19 +1293,36 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"^\n" +
 	"\x10ListOrgsResponse\x12\"\n" +
 	"\x04orgs\x18\x01 \x03(\v2\x0e.tenure.v1.OrgR\x04orgs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x94\x05\n" +
 	"\x10UpdateOrgRequest\x123\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12\xf3\x01\n" +
 	"\x04name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
 	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\x04name\x88\x01\x01\x12^\n" +
 	"\bmetadata\x18\x03 \x03(\v2).tenure.v1.UpdateOrgRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x102\"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\xe8\aR\bmetadata\x12%\n" +
 	"\x0eclear_metadata\x18\x04 \x01(\bR\rclearMetadata\x12 \n" +
-	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x1a;\n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12A\n" +
+	"\tresidency\x18\x06 \x01(\tB#\xbaH \xd8\x01\x01r\x1b2\x19^[a-z0-9][a-z0-9-]{0,39}$R\tresidency\x12#\n" +
+	"\rany_residency\x18\a \x01(\bR\fanyResidency\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
-	"\x05_name\"K\n" +
+	"\x05_name\"g\n" +
 	"\x11UpdateOrgResponse\x12 \n" +
+	"\x03org\x18\x01 \x01(\v2\x0e.tenure.v1.OrgR\x03org\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\xa1\x01\n" +
+	"\x0eSetPlanRequest\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x128\n" +
+	"\aplan_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06planId\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"I\n" +
+	"\x0fSetPlanResponse\x12 \n" +
+	"\x03org\x18\x01 \x01(\v2\x0e.tenure.v1.OrgR\x03org\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xad\x01\n" +
+	"\x0fPlaceOrgRequest\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12C\n" +
+	"\rdata_plane_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vdataPlaneId\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"J\n" +
+	"\x10PlaceOrgResponse\x12 \n" +
 	"\x03org\x18\x01 \x01(\v2\x0e.tenure.v1.OrgR\x03org\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\"j\n" +
 	"\x11SuspendOrgRequest\x123\n" +
@@ -1027,7 +1348,7 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ACTIVE\x10\x01\x12\x14\n" +
 	"\x10STATUS_SUSPENDED\x10\x02\x12\x12\n" +
-	"\x0eSTATUS_DELETED\x10\x032\xe3\x04\n" +
+	"\x0eSTATUS_DELETED\x10\x032\xfa\x05\n" +
 	"\n" +
 	"OrgService\x12N\n" +
 	"\tCreateOrg\x12\x1b.tenure.v1.CreateOrgRequest\x1a\x1c.tenure.v1.CreateOrgResponse\"\x06\x8a\xb5\x18\x02\b\x03\x12H\n" +
@@ -1036,7 +1357,9 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"\tUpdateOrg\x12\x1b.tenure.v1.UpdateOrgRequest\x1a\x1c.tenure.v1.UpdateOrgResponse\"\x1b\x8a\xb5\x18\x17\b\x06\x12\x13organization:update\x12Q\n" +
 	"\n" +
 	"SuspendOrg\x12\x1c.tenure.v1.SuspendOrgRequest\x1a\x1d.tenure.v1.SuspendOrgResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12N\n" +
-	"\tResumeOrg\x12\x1b.tenure.v1.ResumeOrgRequest\x1a\x1c.tenure.v1.ResumeOrgResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12c\n" +
+	"\tResumeOrg\x12\x1b.tenure.v1.ResumeOrgRequest\x1a\x1c.tenure.v1.ResumeOrgResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12H\n" +
+	"\aSetPlan\x12\x19.tenure.v1.SetPlanRequest\x1a\x1a.tenure.v1.SetPlanResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12K\n" +
+	"\bPlaceOrg\x12\x1a.tenure.v1.PlaceOrgRequest\x1a\x1b.tenure.v1.PlaceOrgResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12c\n" +
 	"\tDeleteOrg\x12\x1b.tenure.v1.DeleteOrgRequest\x1a\x1c.tenure.v1.DeleteOrgResponse\"\x1b\x8a\xb5\x18\x17\b\x06\x12\x13organization:deleteB\x97\x01\n" +
 	"\rcom.tenure.v1B\bOrgProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
@@ -1054,7 +1377,7 @@ func file_tenure_v1_org_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_org_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_org_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_tenure_v1_org_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_tenure_v1_org_proto_goTypes = []any{
 	(Status)(0),                   // 0: tenure.v1.Status
 	(*Org)(nil),                   // 1: tenure.v1.Org
@@ -1066,50 +1389,60 @@ var file_tenure_v1_org_proto_goTypes = []any{
 	(*ListOrgsResponse)(nil),      // 7: tenure.v1.ListOrgsResponse
 	(*UpdateOrgRequest)(nil),      // 8: tenure.v1.UpdateOrgRequest
 	(*UpdateOrgResponse)(nil),     // 9: tenure.v1.UpdateOrgResponse
-	(*SuspendOrgRequest)(nil),     // 10: tenure.v1.SuspendOrgRequest
-	(*SuspendOrgResponse)(nil),    // 11: tenure.v1.SuspendOrgResponse
-	(*ResumeOrgRequest)(nil),      // 12: tenure.v1.ResumeOrgRequest
-	(*ResumeOrgResponse)(nil),     // 13: tenure.v1.ResumeOrgResponse
-	(*DeleteOrgRequest)(nil),      // 14: tenure.v1.DeleteOrgRequest
-	(*DeleteOrgResponse)(nil),     // 15: tenure.v1.DeleteOrgResponse
-	nil,                           // 16: tenure.v1.Org.MetadataEntry
-	nil,                           // 17: tenure.v1.CreateOrgRequest.MetadataEntry
-	nil,                           // 18: tenure.v1.UpdateOrgRequest.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*SetPlanRequest)(nil),        // 10: tenure.v1.SetPlanRequest
+	(*SetPlanResponse)(nil),       // 11: tenure.v1.SetPlanResponse
+	(*PlaceOrgRequest)(nil),       // 12: tenure.v1.PlaceOrgRequest
+	(*PlaceOrgResponse)(nil),      // 13: tenure.v1.PlaceOrgResponse
+	(*SuspendOrgRequest)(nil),     // 14: tenure.v1.SuspendOrgRequest
+	(*SuspendOrgResponse)(nil),    // 15: tenure.v1.SuspendOrgResponse
+	(*ResumeOrgRequest)(nil),      // 16: tenure.v1.ResumeOrgRequest
+	(*ResumeOrgResponse)(nil),     // 17: tenure.v1.ResumeOrgResponse
+	(*DeleteOrgRequest)(nil),      // 18: tenure.v1.DeleteOrgRequest
+	(*DeleteOrgResponse)(nil),     // 19: tenure.v1.DeleteOrgResponse
+	nil,                           // 20: tenure.v1.Org.MetadataEntry
+	nil,                           // 21: tenure.v1.CreateOrgRequest.MetadataEntry
+	nil,                           // 22: tenure.v1.UpdateOrgRequest.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_tenure_v1_org_proto_depIdxs = []int32{
-	16, // 0: tenure.v1.Org.metadata:type_name -> tenure.v1.Org.MetadataEntry
+	20, // 0: tenure.v1.Org.metadata:type_name -> tenure.v1.Org.MetadataEntry
 	0,  // 1: tenure.v1.Org.status:type_name -> tenure.v1.Status
-	19, // 2: tenure.v1.Org.created_at:type_name -> google.protobuf.Timestamp
-	19, // 3: tenure.v1.Org.updated_at:type_name -> google.protobuf.Timestamp
-	17, // 4: tenure.v1.CreateOrgRequest.metadata:type_name -> tenure.v1.CreateOrgRequest.MetadataEntry
+	23, // 2: tenure.v1.Org.created_at:type_name -> google.protobuf.Timestamp
+	23, // 3: tenure.v1.Org.updated_at:type_name -> google.protobuf.Timestamp
+	21, // 4: tenure.v1.CreateOrgRequest.metadata:type_name -> tenure.v1.CreateOrgRequest.MetadataEntry
 	1,  // 5: tenure.v1.CreateOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 6: tenure.v1.GetOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 7: tenure.v1.ListOrgsResponse.orgs:type_name -> tenure.v1.Org
-	18, // 8: tenure.v1.UpdateOrgRequest.metadata:type_name -> tenure.v1.UpdateOrgRequest.MetadataEntry
+	22, // 8: tenure.v1.UpdateOrgRequest.metadata:type_name -> tenure.v1.UpdateOrgRequest.MetadataEntry
 	1,  // 9: tenure.v1.UpdateOrgResponse.org:type_name -> tenure.v1.Org
-	1,  // 10: tenure.v1.SuspendOrgResponse.org:type_name -> tenure.v1.Org
-	1,  // 11: tenure.v1.ResumeOrgResponse.org:type_name -> tenure.v1.Org
-	1,  // 12: tenure.v1.DeleteOrgResponse.org:type_name -> tenure.v1.Org
-	2,  // 13: tenure.v1.OrgService.CreateOrg:input_type -> tenure.v1.CreateOrgRequest
-	4,  // 14: tenure.v1.OrgService.GetOrg:input_type -> tenure.v1.GetOrgRequest
-	6,  // 15: tenure.v1.OrgService.ListOrgs:input_type -> tenure.v1.ListOrgsRequest
-	8,  // 16: tenure.v1.OrgService.UpdateOrg:input_type -> tenure.v1.UpdateOrgRequest
-	10, // 17: tenure.v1.OrgService.SuspendOrg:input_type -> tenure.v1.SuspendOrgRequest
-	12, // 18: tenure.v1.OrgService.ResumeOrg:input_type -> tenure.v1.ResumeOrgRequest
-	14, // 19: tenure.v1.OrgService.DeleteOrg:input_type -> tenure.v1.DeleteOrgRequest
-	3,  // 20: tenure.v1.OrgService.CreateOrg:output_type -> tenure.v1.CreateOrgResponse
-	5,  // 21: tenure.v1.OrgService.GetOrg:output_type -> tenure.v1.GetOrgResponse
-	7,  // 22: tenure.v1.OrgService.ListOrgs:output_type -> tenure.v1.ListOrgsResponse
-	9,  // 23: tenure.v1.OrgService.UpdateOrg:output_type -> tenure.v1.UpdateOrgResponse
-	11, // 24: tenure.v1.OrgService.SuspendOrg:output_type -> tenure.v1.SuspendOrgResponse
-	13, // 25: tenure.v1.OrgService.ResumeOrg:output_type -> tenure.v1.ResumeOrgResponse
-	15, // 26: tenure.v1.OrgService.DeleteOrg:output_type -> tenure.v1.DeleteOrgResponse
-	20, // [20:27] is the sub-list for method output_type
-	13, // [13:20] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	1,  // 10: tenure.v1.SetPlanResponse.org:type_name -> tenure.v1.Org
+	1,  // 11: tenure.v1.PlaceOrgResponse.org:type_name -> tenure.v1.Org
+	1,  // 12: tenure.v1.SuspendOrgResponse.org:type_name -> tenure.v1.Org
+	1,  // 13: tenure.v1.ResumeOrgResponse.org:type_name -> tenure.v1.Org
+	1,  // 14: tenure.v1.DeleteOrgResponse.org:type_name -> tenure.v1.Org
+	2,  // 15: tenure.v1.OrgService.CreateOrg:input_type -> tenure.v1.CreateOrgRequest
+	4,  // 16: tenure.v1.OrgService.GetOrg:input_type -> tenure.v1.GetOrgRequest
+	6,  // 17: tenure.v1.OrgService.ListOrgs:input_type -> tenure.v1.ListOrgsRequest
+	8,  // 18: tenure.v1.OrgService.UpdateOrg:input_type -> tenure.v1.UpdateOrgRequest
+	14, // 19: tenure.v1.OrgService.SuspendOrg:input_type -> tenure.v1.SuspendOrgRequest
+	16, // 20: tenure.v1.OrgService.ResumeOrg:input_type -> tenure.v1.ResumeOrgRequest
+	10, // 21: tenure.v1.OrgService.SetPlan:input_type -> tenure.v1.SetPlanRequest
+	12, // 22: tenure.v1.OrgService.PlaceOrg:input_type -> tenure.v1.PlaceOrgRequest
+	18, // 23: tenure.v1.OrgService.DeleteOrg:input_type -> tenure.v1.DeleteOrgRequest
+	3,  // 24: tenure.v1.OrgService.CreateOrg:output_type -> tenure.v1.CreateOrgResponse
+	5,  // 25: tenure.v1.OrgService.GetOrg:output_type -> tenure.v1.GetOrgResponse
+	7,  // 26: tenure.v1.OrgService.ListOrgs:output_type -> tenure.v1.ListOrgsResponse
+	9,  // 27: tenure.v1.OrgService.UpdateOrg:output_type -> tenure.v1.UpdateOrgResponse
+	15, // 28: tenure.v1.OrgService.SuspendOrg:output_type -> tenure.v1.SuspendOrgResponse
+	17, // 29: tenure.v1.OrgService.ResumeOrg:output_type -> tenure.v1.ResumeOrgResponse
+	11, // 30: tenure.v1.OrgService.SetPlan:output_type -> tenure.v1.SetPlanResponse
+	13, // 31: tenure.v1.OrgService.PlaceOrg:output_type -> tenure.v1.PlaceOrgResponse
+	19, // 32: tenure.v1.OrgService.DeleteOrg:output_type -> tenure.v1.DeleteOrgResponse
+	24, // [24:33] is the sub-list for method output_type
+	15, // [15:24] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_org_proto_init() }
@@ -1125,7 +1458,7 @@ func file_tenure_v1_org_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_org_proto_rawDesc), len(file_tenure_v1_org_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -231,9 +231,11 @@ func (x *CreateProjectRequest) GetReason() string {
 }
 
 type CreateProjectResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Token   string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,6 +282,13 @@ func (x *CreateProjectResponse) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *CreateProjectResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type GetProjectRequest struct {
@@ -590,9 +599,11 @@ func (x *UpdateProjectRequest) GetReason() string {
 }
 
 type UpdateProjectResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Token   string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -639,6 +650,13 @@ func (x *UpdateProjectResponse) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *UpdateProjectResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type DeleteProjectRequest struct {
@@ -806,9 +824,11 @@ func (x *RestoreProjectRequest) GetReason() string {
 }
 
 type RestoreProjectResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Token   string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -855,6 +875,13 @@ func (x *RestoreProjectResponse) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *RestoreProjectResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type TransferProjectRequest struct {
@@ -936,9 +963,11 @@ func (x *TransferProjectRequest) GetReason() string {
 }
 
 type TransferProjectResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Token   string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -985,6 +1014,13 @@ func (x *TransferProjectResponse) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *TransferProjectResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type PreviewTransferRequest struct {
@@ -1064,7 +1100,9 @@ type PreviewTransferResponse struct {
 	// Users whose override in the project would end, by id.
 	DroppedOverrideUserIds []string `protobuf:"bytes,3,rep,name=dropped_override_user_ids,json=droppedOverrideUserIds,proto3" json:"dropped_override_user_ids,omitempty"`
 	// How many live keys of the project go on working unchanged.
-	KeysKept      uint32 `protobuf:"varint,4,opt,name=keys_kept,json=keysKept,proto3" json:"keys_kept,omitempty"`
+	KeysKept uint32 `protobuf:"varint,4,opt,name=keys_kept,json=keysKept,proto3" json:"keys_kept,omitempty"`
+	// All of it, and more.
+	Preview       *TransferPreview `protobuf:"bytes,5,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1127,20 +1165,209 @@ func (x *PreviewTransferResponse) GetKeysKept() uint32 {
 	return 0
 }
 
+func (x *PreviewTransferResponse) GetPreview() *TransferPreview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
+// TransferPreview is what a transfer would do.
+type TransferPreview struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What stands in the way now; none if it would pass.
+	Obstacles []*Obstacle `protobuf:"bytes,1,rep,name=obstacles,proto3" json:"obstacles,omitempty"`
+	// Everybody whose effective role in the project would change, by user id.
+	AccessChanges []*AccessChange `protobuf:"bytes,2,rep,name=access_changes,json=accessChanges,proto3" json:"access_changes,omitempty"`
+	// Users whose override in the project would end, by id.
+	DroppedOverrideUserIds []string `protobuf:"bytes,3,rep,name=dropped_override_user_ids,json=droppedOverrideUserIds,proto3" json:"dropped_override_user_ids,omitempty"`
+	// Groups whose role in the project would end, by id.
+	DroppedGroupIds []string `protobuf:"bytes,4,rep,name=dropped_group_ids,json=droppedGroupIds,proto3" json:"dropped_group_ids,omitempty"`
+	// Pending invitations that would lose their part in the project, by id.
+	ChangedInvitationIds []string `protobuf:"bytes,5,rep,name=changed_invitation_ids,json=changedInvitationIds,proto3" json:"changed_invitation_ids,omitempty"`
+	// How many live keys of the project go on working unchanged.
+	KeysKept uint32 `protobuf:"varint,6,opt,name=keys_kept,json=keysKept,proto3" json:"keys_kept,omitempty"`
+	// Plan and data plane before and after.
+	OldPlanId      string `protobuf:"bytes,7,opt,name=old_plan_id,json=oldPlanId,proto3" json:"old_plan_id,omitempty"`
+	NewPlanId      string `protobuf:"bytes,8,opt,name=new_plan_id,json=newPlanId,proto3" json:"new_plan_id,omitempty"`
+	OldDataPlaneId string `protobuf:"bytes,9,opt,name=old_data_plane_id,json=oldDataPlaneId,proto3" json:"old_data_plane_id,omitempty"`
+	NewDataPlaneId string `protobuf:"bytes,10,opt,name=new_data_plane_id,json=newDataPlaneId,proto3" json:"new_data_plane_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TransferPreview) Reset() {
+	*x = TransferPreview{}
+	mi := &file_tenure_v1_project_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferPreview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferPreview) ProtoMessage() {}
+
+func (x *TransferPreview) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_project_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferPreview.ProtoReflect.Descriptor instead.
+func (*TransferPreview) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_project_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TransferPreview) GetObstacles() []*Obstacle {
+	if x != nil {
+		return x.Obstacles
+	}
+	return nil
+}
+
+func (x *TransferPreview) GetAccessChanges() []*AccessChange {
+	if x != nil {
+		return x.AccessChanges
+	}
+	return nil
+}
+
+func (x *TransferPreview) GetDroppedOverrideUserIds() []string {
+	if x != nil {
+		return x.DroppedOverrideUserIds
+	}
+	return nil
+}
+
+func (x *TransferPreview) GetDroppedGroupIds() []string {
+	if x != nil {
+		return x.DroppedGroupIds
+	}
+	return nil
+}
+
+func (x *TransferPreview) GetChangedInvitationIds() []string {
+	if x != nil {
+		return x.ChangedInvitationIds
+	}
+	return nil
+}
+
+func (x *TransferPreview) GetKeysKept() uint32 {
+	if x != nil {
+		return x.KeysKept
+	}
+	return 0
+}
+
+func (x *TransferPreview) GetOldPlanId() string {
+	if x != nil {
+		return x.OldPlanId
+	}
+	return ""
+}
+
+func (x *TransferPreview) GetNewPlanId() string {
+	if x != nil {
+		return x.NewPlanId
+	}
+	return ""
+}
+
+func (x *TransferPreview) GetOldDataPlaneId() string {
+	if x != nil {
+		return x.OldDataPlaneId
+	}
+	return ""
+}
+
+func (x *TransferPreview) GetNewDataPlaneId() string {
+	if x != nil {
+		return x.NewDataPlaneId
+	}
+	return ""
+}
+
+// Obstacle is a reason to refuse a transfer.
+type Obstacle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "NAME_TAKEN".
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What to do.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Obstacle) Reset() {
+	*x = Obstacle{}
+	mi := &file_tenure_v1_project_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Obstacle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Obstacle) ProtoMessage() {}
+
+func (x *Obstacle) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_project_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
+func (*Obstacle) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_project_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Obstacle) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Obstacle) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 type AccessChange struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	UserId string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Effective role now; empty means no access.
 	OldRole string `protobuf:"bytes,2,opt,name=old_role,json=oldRole,proto3" json:"old_role,omitempty"`
 	// Effective role after the transfer; empty means no access.
-	NewRole       string `protobuf:"bytes,3,opt,name=new_role,json=newRole,proto3" json:"new_role,omitempty"`
+	NewRole string `protobuf:"bytes,3,opt,name=new_role,json=newRole,proto3" json:"new_role,omitempty"`
+	// What gives the role now and after: ORG_ROLE, ORG_GROUP, PROJECT_OVERRIDE or PROJECT_GROUP.
+	OldBy         string `protobuf:"bytes,4,opt,name=old_by,json=oldBy,proto3" json:"old_by,omitempty"`
+	NewBy         string `protobuf:"bytes,5,opt,name=new_by,json=newBy,proto3" json:"new_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AccessChange) Reset() {
 	*x = AccessChange{}
-	mi := &file_tenure_v1_project_proto_msgTypes[17]
+	mi := &file_tenure_v1_project_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1379,7 @@ func (x *AccessChange) String() string {
 func (*AccessChange) ProtoMessage() {}
 
 func (x *AccessChange) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_project_proto_msgTypes[17]
+	mi := &file_tenure_v1_project_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1392,7 @@ func (x *AccessChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessChange.ProtoReflect.Descriptor instead.
 func (*AccessChange) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_project_proto_rawDescGZIP(), []int{17}
+	return file_tenure_v1_project_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AccessChange) GetUserId() string {
@@ -1185,6 +1412,20 @@ func (x *AccessChange) GetOldRole() string {
 func (x *AccessChange) GetNewRole() string {
 	if x != nil {
 		return x.NewRole
+	}
+	return ""
+}
+
+func (x *AccessChange) GetOldBy() string {
+	if x != nil {
+		return x.OldBy
+	}
+	return ""
+}
+
+func (x *AccessChange) GetNewBy() string {
+	if x != nil {
+		return x.NewBy
 	}
 	return ""
 }
@@ -1223,10 +1464,11 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\x06reason\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"[\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"w\n" +
 	"\x15CreateProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"P\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"P\n" +
 	"\x11GetProjectRequest\x12;\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\"B\n" +
@@ -1258,10 +1500,11 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
 	"\x05_nameB\x11\n" +
-	"\x0f_retention_days\"[\n" +
+	"\x0f_retention_days\"w\n" +
 	"\x15UpdateProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"u\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"u\n" +
 	"\x14DeleteProjectRequest\x12;\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12 \n" +
@@ -1275,10 +1518,11 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\bnew_name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
 	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reasonB\v\n" +
-	"\t_new_name\"\\\n" +
+	"\t_new_name\"x\n" +
 	"\x16RestoreProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xea\x03\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\xea\x03\n" +
 	"\x16TransferProjectRequest\x12;\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12@\n" +
@@ -1287,10 +1531,11 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12%\n" +
 	"\x0ekeep_overrides\x18\x04 \x01(\bR\rkeepOverrides\x12 \n" +
 	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reasonB\v\n" +
-	"\t_new_name\"]\n" +
+	"\t_new_name\"y\n" +
 	"\x17TransferProjectResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xc8\x03\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\xc8\x03\n" +
 	"\x16PreviewTransferRequest\x12;\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12@\n" +
@@ -1298,16 +1543,34 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\bnew_name\x18\x03 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
 	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12%\n" +
 	"\x0ekeep_overrides\x18\x04 \x01(\bR\rkeepOverridesB\v\n" +
-	"\t_new_name\"\xcf\x01\n" +
+	"\t_new_name\"\x85\x02\n" +
 	"\x17PreviewTransferResponse\x12\x1c\n" +
 	"\tobstacles\x18\x01 \x03(\tR\tobstacles\x12>\n" +
 	"\x0eaccess_changes\x18\x02 \x03(\v2\x17.tenure.v1.AccessChangeR\raccessChanges\x129\n" +
 	"\x19dropped_override_user_ids\x18\x03 \x03(\tR\x16droppedOverrideUserIds\x12\x1b\n" +
-	"\tkeys_kept\x18\x04 \x01(\rR\bkeysKept\"]\n" +
+	"\tkeys_kept\x18\x04 \x01(\rR\bkeysKept\x124\n" +
+	"\apreview\x18\x05 \x01(\v2\x1a.tenure.v1.TransferPreviewR\apreview\"\xd4\x03\n" +
+	"\x0fTransferPreview\x121\n" +
+	"\tobstacles\x18\x01 \x03(\v2\x13.tenure.v1.ObstacleR\tobstacles\x12>\n" +
+	"\x0eaccess_changes\x18\x02 \x03(\v2\x17.tenure.v1.AccessChangeR\raccessChanges\x129\n" +
+	"\x19dropped_override_user_ids\x18\x03 \x03(\tR\x16droppedOverrideUserIds\x12*\n" +
+	"\x11dropped_group_ids\x18\x04 \x03(\tR\x0fdroppedGroupIds\x124\n" +
+	"\x16changed_invitation_ids\x18\x05 \x03(\tR\x14changedInvitationIds\x12\x1b\n" +
+	"\tkeys_kept\x18\x06 \x01(\rR\bkeysKept\x12\x1e\n" +
+	"\vold_plan_id\x18\a \x01(\tR\toldPlanId\x12\x1e\n" +
+	"\vnew_plan_id\x18\b \x01(\tR\tnewPlanId\x12)\n" +
+	"\x11old_data_plane_id\x18\t \x01(\tR\x0eoldDataPlaneId\x12)\n" +
+	"\x11new_data_plane_id\x18\n" +
+	" \x01(\tR\x0enewDataPlaneId\"<\n" +
+	"\bObstacle\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\x8b\x01\n" +
 	"\fAccessChange\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x19\n" +
 	"\bold_role\x18\x02 \x01(\tR\aoldRole\x12\x19\n" +
-	"\bnew_role\x18\x03 \x01(\tR\anewRole2\xa9\a\n" +
+	"\bnew_role\x18\x03 \x01(\tR\anewRole\x12\x15\n" +
+	"\x06old_by\x18\x04 \x01(\tR\x05oldBy\x12\x15\n" +
+	"\x06new_by\x18\x05 \x01(\tR\x05newBy2\xa9\a\n" +
 	"\x0eProjectService\x12k\n" +
 	"\rCreateProject\x12\x1f.tenure.v1.CreateProjectRequest\x1a .tenure.v1.CreateProjectResponse\"\x17\x8a\xb5\x18\x13\b\x06\x12\x0fprojects:create\x12b\n" +
 	"\n" +
@@ -1333,7 +1596,7 @@ func file_tenure_v1_project_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_project_proto_rawDescData
 }
 
-var file_tenure_v1_project_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_tenure_v1_project_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_tenure_v1_project_proto_goTypes = []any{
 	(*Project)(nil),                 // 0: tenure.v1.Project
 	(*CreateProjectRequest)(nil),    // 1: tenure.v1.CreateProjectRequest
@@ -1352,49 +1615,54 @@ var file_tenure_v1_project_proto_goTypes = []any{
 	(*TransferProjectResponse)(nil), // 14: tenure.v1.TransferProjectResponse
 	(*PreviewTransferRequest)(nil),  // 15: tenure.v1.PreviewTransferRequest
 	(*PreviewTransferResponse)(nil), // 16: tenure.v1.PreviewTransferResponse
-	(*AccessChange)(nil),            // 17: tenure.v1.AccessChange
-	nil,                             // 18: tenure.v1.Project.MetadataEntry
-	nil,                             // 19: tenure.v1.CreateProjectRequest.MetadataEntry
-	nil,                             // 20: tenure.v1.UpdateProjectRequest.MetadataEntry
-	(Status)(0),                     // 21: tenure.v1.Status
-	(*timestamppb.Timestamp)(nil),   // 22: google.protobuf.Timestamp
+	(*TransferPreview)(nil),         // 17: tenure.v1.TransferPreview
+	(*Obstacle)(nil),                // 18: tenure.v1.Obstacle
+	(*AccessChange)(nil),            // 19: tenure.v1.AccessChange
+	nil,                             // 20: tenure.v1.Project.MetadataEntry
+	nil,                             // 21: tenure.v1.CreateProjectRequest.MetadataEntry
+	nil,                             // 22: tenure.v1.UpdateProjectRequest.MetadataEntry
+	(Status)(0),                     // 23: tenure.v1.Status
+	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
 }
 var file_tenure_v1_project_proto_depIdxs = []int32{
-	18, // 0: tenure.v1.Project.metadata:type_name -> tenure.v1.Project.MetadataEntry
-	21, // 1: tenure.v1.Project.status:type_name -> tenure.v1.Status
-	22, // 2: tenure.v1.Project.created_at:type_name -> google.protobuf.Timestamp
-	22, // 3: tenure.v1.Project.updated_at:type_name -> google.protobuf.Timestamp
-	19, // 4: tenure.v1.CreateProjectRequest.metadata:type_name -> tenure.v1.CreateProjectRequest.MetadataEntry
+	20, // 0: tenure.v1.Project.metadata:type_name -> tenure.v1.Project.MetadataEntry
+	23, // 1: tenure.v1.Project.status:type_name -> tenure.v1.Status
+	24, // 2: tenure.v1.Project.created_at:type_name -> google.protobuf.Timestamp
+	24, // 3: tenure.v1.Project.updated_at:type_name -> google.protobuf.Timestamp
+	21, // 4: tenure.v1.CreateProjectRequest.metadata:type_name -> tenure.v1.CreateProjectRequest.MetadataEntry
 	0,  // 5: tenure.v1.CreateProjectResponse.project:type_name -> tenure.v1.Project
 	0,  // 6: tenure.v1.GetProjectResponse.project:type_name -> tenure.v1.Project
 	0,  // 7: tenure.v1.ListProjectsResponse.projects:type_name -> tenure.v1.Project
-	20, // 8: tenure.v1.UpdateProjectRequest.metadata:type_name -> tenure.v1.UpdateProjectRequest.MetadataEntry
+	22, // 8: tenure.v1.UpdateProjectRequest.metadata:type_name -> tenure.v1.UpdateProjectRequest.MetadataEntry
 	0,  // 9: tenure.v1.UpdateProjectResponse.project:type_name -> tenure.v1.Project
 	0,  // 10: tenure.v1.DeleteProjectResponse.project:type_name -> tenure.v1.Project
 	0,  // 11: tenure.v1.RestoreProjectResponse.project:type_name -> tenure.v1.Project
 	0,  // 12: tenure.v1.TransferProjectResponse.project:type_name -> tenure.v1.Project
-	17, // 13: tenure.v1.PreviewTransferResponse.access_changes:type_name -> tenure.v1.AccessChange
-	1,  // 14: tenure.v1.ProjectService.CreateProject:input_type -> tenure.v1.CreateProjectRequest
-	3,  // 15: tenure.v1.ProjectService.GetProject:input_type -> tenure.v1.GetProjectRequest
-	5,  // 16: tenure.v1.ProjectService.ListProjects:input_type -> tenure.v1.ListProjectsRequest
-	7,  // 17: tenure.v1.ProjectService.UpdateProject:input_type -> tenure.v1.UpdateProjectRequest
-	9,  // 18: tenure.v1.ProjectService.DeleteProject:input_type -> tenure.v1.DeleteProjectRequest
-	11, // 19: tenure.v1.ProjectService.RestoreProject:input_type -> tenure.v1.RestoreProjectRequest
-	13, // 20: tenure.v1.ProjectService.TransferProject:input_type -> tenure.v1.TransferProjectRequest
-	15, // 21: tenure.v1.ProjectService.PreviewTransfer:input_type -> tenure.v1.PreviewTransferRequest
-	2,  // 22: tenure.v1.ProjectService.CreateProject:output_type -> tenure.v1.CreateProjectResponse
-	4,  // 23: tenure.v1.ProjectService.GetProject:output_type -> tenure.v1.GetProjectResponse
-	6,  // 24: tenure.v1.ProjectService.ListProjects:output_type -> tenure.v1.ListProjectsResponse
-	8,  // 25: tenure.v1.ProjectService.UpdateProject:output_type -> tenure.v1.UpdateProjectResponse
-	10, // 26: tenure.v1.ProjectService.DeleteProject:output_type -> tenure.v1.DeleteProjectResponse
-	12, // 27: tenure.v1.ProjectService.RestoreProject:output_type -> tenure.v1.RestoreProjectResponse
-	14, // 28: tenure.v1.ProjectService.TransferProject:output_type -> tenure.v1.TransferProjectResponse
-	16, // 29: tenure.v1.ProjectService.PreviewTransfer:output_type -> tenure.v1.PreviewTransferResponse
-	22, // [22:30] is the sub-list for method output_type
-	14, // [14:22] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	19, // 13: tenure.v1.PreviewTransferResponse.access_changes:type_name -> tenure.v1.AccessChange
+	17, // 14: tenure.v1.PreviewTransferResponse.preview:type_name -> tenure.v1.TransferPreview
+	18, // 15: tenure.v1.TransferPreview.obstacles:type_name -> tenure.v1.Obstacle
+	19, // 16: tenure.v1.TransferPreview.access_changes:type_name -> tenure.v1.AccessChange
+	1,  // 17: tenure.v1.ProjectService.CreateProject:input_type -> tenure.v1.CreateProjectRequest
+	3,  // 18: tenure.v1.ProjectService.GetProject:input_type -> tenure.v1.GetProjectRequest
+	5,  // 19: tenure.v1.ProjectService.ListProjects:input_type -> tenure.v1.ListProjectsRequest
+	7,  // 20: tenure.v1.ProjectService.UpdateProject:input_type -> tenure.v1.UpdateProjectRequest
+	9,  // 21: tenure.v1.ProjectService.DeleteProject:input_type -> tenure.v1.DeleteProjectRequest
+	11, // 22: tenure.v1.ProjectService.RestoreProject:input_type -> tenure.v1.RestoreProjectRequest
+	13, // 23: tenure.v1.ProjectService.TransferProject:input_type -> tenure.v1.TransferProjectRequest
+	15, // 24: tenure.v1.ProjectService.PreviewTransfer:input_type -> tenure.v1.PreviewTransferRequest
+	2,  // 25: tenure.v1.ProjectService.CreateProject:output_type -> tenure.v1.CreateProjectResponse
+	4,  // 26: tenure.v1.ProjectService.GetProject:output_type -> tenure.v1.GetProjectResponse
+	6,  // 27: tenure.v1.ProjectService.ListProjects:output_type -> tenure.v1.ListProjectsResponse
+	8,  // 28: tenure.v1.ProjectService.UpdateProject:output_type -> tenure.v1.UpdateProjectResponse
+	10, // 29: tenure.v1.ProjectService.DeleteProject:output_type -> tenure.v1.DeleteProjectResponse
+	12, // 30: tenure.v1.ProjectService.RestoreProject:output_type -> tenure.v1.RestoreProjectResponse
+	14, // 31: tenure.v1.ProjectService.TransferProject:output_type -> tenure.v1.TransferProjectResponse
+	16, // 32: tenure.v1.ProjectService.PreviewTransfer:output_type -> tenure.v1.PreviewTransferResponse
+	25, // [25:33] is the sub-list for method output_type
+	17, // [17:25] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_project_proto_init() }
@@ -1414,7 +1682,7 @@ func file_tenure_v1_project_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_project_proto_rawDesc), len(file_tenure_v1_project_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

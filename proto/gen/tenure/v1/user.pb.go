@@ -79,11 +79,17 @@ type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Lower-cased and unique; "<erased>" after EraseUser.
-	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	Status        UserStatus             `protobuf:"varint,4,opt,name=status,proto3,enum=tenure.v1.UserStatus" json:"status,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	Email     string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	Name      string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Status    UserStatus             `protobuf:"varint,4,opt,name=status,proto3,enum=tenure.v1.UserStatus" json:"status,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Of a service account: the organization it is at home in.
+	ServiceOrgId string `protobuf:"bytes,7,opt,name=service_org_id,json=serviceOrgId,proto3" json:"service_org_id,omitempty"`
+	// Is an instance admin.
+	InstanceAdmin bool `protobuf:"varint,8,opt,name=instance_admin,json=instanceAdmin,proto3" json:"instance_admin,omitempty"`
+	// Accounts elsewhere.
+	Identities    []*Identity `protobuf:"bytes,9,rep,name=identities,proto3" json:"identities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -160,6 +166,82 @@ func (x *User) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *User) GetServiceOrgId() string {
+	if x != nil {
+		return x.ServiceOrgId
+	}
+	return ""
+}
+
+func (x *User) GetInstanceAdmin() bool {
+	if x != nil {
+		return x.InstanceAdmin
+	}
+	return false
+}
+
+func (x *User) GetIdentities() []*Identity {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
+// Identity is an account elsewhere.
+type Identity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "https://accounts.example.com".
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// What the issuer calls the person.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_tenure_v1_user_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Identity) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Identity) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
 type RegisterUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Email string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
@@ -173,7 +255,7 @@ type RegisterUserRequest struct {
 
 func (x *RegisterUserRequest) Reset() {
 	*x = RegisterUserRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[1]
+	mi := &file_tenure_v1_user_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +267,7 @@ func (x *RegisterUserRequest) String() string {
 func (*RegisterUserRequest) ProtoMessage() {}
 
 func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[1]
+	mi := &file_tenure_v1_user_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +280,7 @@ func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserRequest.ProtoReflect.Descriptor instead.
 func (*RegisterUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{1}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RegisterUserRequest) GetEmail() string {
@@ -239,7 +321,7 @@ type RegisterUserResponse struct {
 
 func (x *RegisterUserResponse) Reset() {
 	*x = RegisterUserResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[2]
+	mi := &file_tenure_v1_user_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -251,7 +333,7 @@ func (x *RegisterUserResponse) String() string {
 func (*RegisterUserResponse) ProtoMessage() {}
 
 func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[2]
+	mi := &file_tenure_v1_user_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -264,7 +346,7 @@ func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserResponse.ProtoReflect.Descriptor instead.
 func (*RegisterUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{2}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RegisterUserResponse) GetUser() *User {
@@ -290,7 +372,7 @@ type GetUserRequest struct {
 
 func (x *GetUserRequest) Reset() {
 	*x = GetUserRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[3]
+	mi := &file_tenure_v1_user_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -302,7 +384,7 @@ func (x *GetUserRequest) String() string {
 func (*GetUserRequest) ProtoMessage() {}
 
 func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[3]
+	mi := &file_tenure_v1_user_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -315,7 +397,7 @@ func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
 func (*GetUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{3}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetUserRequest) GetUserId() string {
@@ -334,7 +416,7 @@ type GetUserResponse struct {
 
 func (x *GetUserResponse) Reset() {
 	*x = GetUserResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[4]
+	mi := &file_tenure_v1_user_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +428,7 @@ func (x *GetUserResponse) String() string {
 func (*GetUserResponse) ProtoMessage() {}
 
 func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[4]
+	mi := &file_tenure_v1_user_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +441,7 @@ func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
 func (*GetUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{4}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetUserResponse) GetUser() *User {
@@ -372,16 +454,18 @@ func (x *GetUserResponse) GetUser() *User {
 type ListUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 1000; 0 means 100.
-	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	Email         string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	Email     string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	// Instead of an e-mail.
+	Identity      *Identity `protobuf:"bytes,4,opt,name=identity,proto3" json:"identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[5]
+	mi := &file_tenure_v1_user_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +477,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[5]
+	mi := &file_tenure_v1_user_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +490,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{5}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListUsersRequest) GetPageSize() int32 {
@@ -430,6 +514,13 @@ func (x *ListUsersRequest) GetEmail() string {
 	return ""
 }
 
+func (x *ListUsersRequest) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
 type ListUsersResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Users         []*User                `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
@@ -440,7 +531,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[6]
+	mi := &file_tenure_v1_user_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +543,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[6]
+	mi := &file_tenure_v1_user_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +556,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{6}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -494,7 +585,7 @@ type UpdateUserRequest struct {
 
 func (x *UpdateUserRequest) Reset() {
 	*x = UpdateUserRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[7]
+	mi := &file_tenure_v1_user_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +597,7 @@ func (x *UpdateUserRequest) String() string {
 func (*UpdateUserRequest) ProtoMessage() {}
 
 func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[7]
+	mi := &file_tenure_v1_user_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -519,7 +610,7 @@ func (x *UpdateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserRequest.ProtoReflect.Descriptor instead.
 func (*UpdateUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{7}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdateUserRequest) GetUserId() string {
@@ -560,7 +651,7 @@ type UpdateUserResponse struct {
 
 func (x *UpdateUserResponse) Reset() {
 	*x = UpdateUserResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[8]
+	mi := &file_tenure_v1_user_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +663,7 @@ func (x *UpdateUserResponse) String() string {
 func (*UpdateUserResponse) ProtoMessage() {}
 
 func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[8]
+	mi := &file_tenure_v1_user_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +676,7 @@ func (x *UpdateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserResponse.ProtoReflect.Descriptor instead.
 func (*UpdateUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{8}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateUserResponse) GetUser() *User {
@@ -612,7 +703,7 @@ type DeactivateUserRequest struct {
 
 func (x *DeactivateUserRequest) Reset() {
 	*x = DeactivateUserRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[9]
+	mi := &file_tenure_v1_user_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +715,7 @@ func (x *DeactivateUserRequest) String() string {
 func (*DeactivateUserRequest) ProtoMessage() {}
 
 func (x *DeactivateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[9]
+	mi := &file_tenure_v1_user_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +728,7 @@ func (x *DeactivateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeactivateUserRequest.ProtoReflect.Descriptor instead.
 func (*DeactivateUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{9}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeactivateUserRequest) GetUserId() string {
@@ -664,7 +755,7 @@ type DeactivateUserResponse struct {
 
 func (x *DeactivateUserResponse) Reset() {
 	*x = DeactivateUserResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[10]
+	mi := &file_tenure_v1_user_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +767,7 @@ func (x *DeactivateUserResponse) String() string {
 func (*DeactivateUserResponse) ProtoMessage() {}
 
 func (x *DeactivateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[10]
+	mi := &file_tenure_v1_user_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +780,7 @@ func (x *DeactivateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeactivateUserResponse.ProtoReflect.Descriptor instead.
 func (*DeactivateUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{10}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeactivateUserResponse) GetUser() *User {
@@ -716,7 +807,7 @@ type ReactivateUserRequest struct {
 
 func (x *ReactivateUserRequest) Reset() {
 	*x = ReactivateUserRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[11]
+	mi := &file_tenure_v1_user_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +819,7 @@ func (x *ReactivateUserRequest) String() string {
 func (*ReactivateUserRequest) ProtoMessage() {}
 
 func (x *ReactivateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[11]
+	mi := &file_tenure_v1_user_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +832,7 @@ func (x *ReactivateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactivateUserRequest.ProtoReflect.Descriptor instead.
 func (*ReactivateUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{11}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReactivateUserRequest) GetUserId() string {
@@ -768,7 +859,7 @@ type ReactivateUserResponse struct {
 
 func (x *ReactivateUserResponse) Reset() {
 	*x = ReactivateUserResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[12]
+	mi := &file_tenure_v1_user_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +871,7 @@ func (x *ReactivateUserResponse) String() string {
 func (*ReactivateUserResponse) ProtoMessage() {}
 
 func (x *ReactivateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[12]
+	mi := &file_tenure_v1_user_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +884,7 @@ func (x *ReactivateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactivateUserResponse.ProtoReflect.Descriptor instead.
 func (*ReactivateUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{12}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReactivateUserResponse) GetUser() *User {
@@ -820,7 +911,7 @@ type EraseUserRequest struct {
 
 func (x *EraseUserRequest) Reset() {
 	*x = EraseUserRequest{}
-	mi := &file_tenure_v1_user_proto_msgTypes[13]
+	mi := &file_tenure_v1_user_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +923,7 @@ func (x *EraseUserRequest) String() string {
 func (*EraseUserRequest) ProtoMessage() {}
 
 func (x *EraseUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[13]
+	mi := &file_tenure_v1_user_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +936,7 @@ func (x *EraseUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseUserRequest.ProtoReflect.Descriptor instead.
 func (*EraseUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{13}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EraseUserRequest) GetUserId() string {
@@ -872,7 +963,7 @@ type EraseUserResponse struct {
 
 func (x *EraseUserResponse) Reset() {
 	*x = EraseUserResponse{}
-	mi := &file_tenure_v1_user_proto_msgTypes[14]
+	mi := &file_tenure_v1_user_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +975,7 @@ func (x *EraseUserResponse) String() string {
 func (*EraseUserResponse) ProtoMessage() {}
 
 func (x *EraseUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_user_proto_msgTypes[14]
+	mi := &file_tenure_v1_user_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +988,7 @@ func (x *EraseUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseUserResponse.ProtoReflect.Descriptor instead.
 func (*EraseUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_user_proto_rawDescGZIP(), []int{14}
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EraseUserResponse) GetUser() *User {
@@ -914,11 +1005,381 @@ func (x *EraseUserResponse) GetToken() string {
 	return ""
 }
 
+type CreateServiceAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Its role in the organization; NONE if empty.
+	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// Chosen id, for instance admins only; else one is made.
+	UserId        string `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateServiceAccountRequest) Reset() {
+	*x = CreateServiceAccountRequest{}
+	mi := &file_tenure_v1_user_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateServiceAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateServiceAccountRequest) ProtoMessage() {}
+
+func (x *CreateServiceAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateServiceAccountRequest.ProtoReflect.Descriptor instead.
+func (*CreateServiceAccountRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CreateServiceAccountRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CreateServiceAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateServiceAccountResponse) Reset() {
+	*x = CreateServiceAccountResponse{}
+	mi := &file_tenure_v1_user_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateServiceAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateServiceAccountResponse) ProtoMessage() {}
+
+func (x *CreateServiceAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateServiceAccountResponse.ProtoReflect.Descriptor instead.
+func (*CreateServiceAccountResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CreateServiceAccountResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *CreateServiceAccountResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type LinkIdentityRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Issuer        string                 `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkIdentityRequest) Reset() {
+	*x = LinkIdentityRequest{}
+	mi := &file_tenure_v1_user_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkIdentityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkIdentityRequest) ProtoMessage() {}
+
+func (x *LinkIdentityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkIdentityRequest.ProtoReflect.Descriptor instead.
+func (*LinkIdentityRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LinkIdentityRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *LinkIdentityRequest) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *LinkIdentityRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *LinkIdentityRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type LinkIdentityResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkIdentityResponse) Reset() {
+	*x = LinkIdentityResponse{}
+	mi := &file_tenure_v1_user_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkIdentityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkIdentityResponse) ProtoMessage() {}
+
+func (x *LinkIdentityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkIdentityResponse.ProtoReflect.Descriptor instead.
+func (*LinkIdentityResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LinkIdentityResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *LinkIdentityResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type UnlinkIdentityRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Issuer        string                 `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlinkIdentityRequest) Reset() {
+	*x = UnlinkIdentityRequest{}
+	mi := &file_tenure_v1_user_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlinkIdentityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlinkIdentityRequest) ProtoMessage() {}
+
+func (x *UnlinkIdentityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlinkIdentityRequest.ProtoReflect.Descriptor instead.
+func (*UnlinkIdentityRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UnlinkIdentityRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *UnlinkIdentityRequest) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *UnlinkIdentityRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *UnlinkIdentityRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UnlinkIdentityResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlinkIdentityResponse) Reset() {
+	*x = UnlinkIdentityResponse{}
+	mi := &file_tenure_v1_user_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlinkIdentityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlinkIdentityResponse) ProtoMessage() {}
+
+func (x *UnlinkIdentityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlinkIdentityResponse.ProtoReflect.Descriptor instead.
+func (*UnlinkIdentityResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *UnlinkIdentityResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *UnlinkIdentityResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 var File_tenure_v1_user_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_user_proto_rawDesc = "" +
 	"\n" +
-	"\x14tenure/v1/user.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xe5\x01\n" +
+	"\x14tenure/v1/user.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xe7\x02\n" +
 	"\x04User\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x12\n" +
@@ -927,7 +1388,15 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xbb\x02\n" +
+	"updated_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12$\n" +
+	"\x0eservice_org_id\x18\a \x01(\tR\fserviceOrgId\x12%\n" +
+	"\x0einstance_admin\x18\b \x01(\bR\rinstanceAdmin\x123\n" +
+	"\n" +
+	"identities\x18\t \x03(\v2\x13.tenure.v1.IdentityR\n" +
+	"identities\"<\n" +
+	"\bIdentity\x12\x16\n" +
+	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\"\xbb\x02\n" +
 	"\x13RegisterUserRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12\xa5\x01\n" +
@@ -941,14 +1410,15 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\x0eGetUserRequest\x125\n" +
 	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\"6\n" +
 	"\x0fGetUserResponse\x12#\n" +
-	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\"\x89\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\"\xba\x01\n" +
 	"\x10ListUsersRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12#\n" +
 	"\x05email\x18\x03 \x01(\tB\r\xbaH\n" +
-	"\xd8\x01\x01r\x05\x18\xfe\x01`\x01R\x05email\"b\n" +
+	"\xd8\x01\x01r\x05\x18\xfe\x01`\x01R\x05email\x12/\n" +
+	"\bidentity\x18\x04 \x01(\v2\x13.tenure.v1.IdentityR\bidentity\"b\n" +
 	"\x11ListUsersResponse\x12%\n" +
 	"\x05users\x18\x01 \x03(\v2\x0f.tenure.v1.UserR\x05users\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd3\x02\n" +
@@ -981,19 +1451,52 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"N\n" +
 	"\x11EraseUserResponse\x12#\n" +
 	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xdc\x03\n" +
+	"\x1bCreateServiceAccountRequest\x123\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12\xee\x01\n" +
+	"\x04name\x18\x02 \x01(\tB\xd9\x01\xbaH\xd5\x01\xba\x01\xd1\x01\n" +
+	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')R\x04name\x12;\n" +
+	"\x04role\x18\x03 \x01(\tB'\xbaH$\xd8\x01\x01r\x1f2\x1d^[A-Za-z][A-Za-z0-9_-]{0,39}$R\x04role\x128\n" +
+	"\auser_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12 \n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"Y\n" +
+	"\x1cCreateServiceAccountResponse\x12#\n" +
+	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xb8\x01\n" +
+	"\x13LinkIdentityRequest\x125\n" +
+	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12\"\n" +
+	"\x06issuer\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06issuer\x12$\n" +
+	"\asubject\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\asubject\x12 \n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"Q\n" +
+	"\x14LinkIdentityResponse\x12#\n" +
+	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xba\x01\n" +
+	"\x15UnlinkIdentityRequest\x125\n" +
+	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12\"\n" +
+	"\x06issuer\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06issuer\x12$\n" +
+	"\asubject\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\asubject\x12 \n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"S\n" +
+	"\x16UnlinkIdentityResponse\x12#\n" +
+	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token*v\n" +
 	"\n" +
 	"UserStatus\x12\x1b\n" +
 	"\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12USER_STATUS_ACTIVE\x10\x01\x12\x1b\n" +
 	"\x17USER_STATUS_DEACTIVATED\x10\x02\x12\x16\n" +
-	"\x12USER_STATUS_ERASED\x10\x032\xe7\x04\n" +
+	"\x12USER_STATUS_ERASED\x10\x032\xdd\a\n" +
 	"\vUserService\x12W\n" +
-	"\fRegisterUser\x12\x1e.tenure.v1.RegisterUserRequest\x1a\x1f.tenure.v1.RegisterUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12K\n" +
-	"\aGetUser\x12\x19.tenure.v1.GetUserRequest\x1a\x1a.tenure.v1.GetUserResponse\"\t\x8a\xb5\x18\x02\b\x06\x90\x02\x01\x12Q\n" +
-	"\tListUsers\x12\x1b.tenure.v1.ListUsersRequest\x1a\x1c.tenure.v1.ListUsersResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12Q\n" +
+	"\fRegisterUser\x12\x1e.tenure.v1.RegisterUserRequest\x1a\x1f.tenure.v1.RegisterUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12e\n" +
+	"\aGetUser\x12\x19.tenure.v1.GetUserRequest\x1a\x1a.tenure.v1.GetUserResponse\"#\x8a\xb5\x18\x1c\b\x06\x12\x18organizationMembers:read\x90\x02\x01\x12Q\n" +
+	"\tListUsers\x12\x1b.tenure.v1.ListUsersRequest\x1a\x1c.tenure.v1.ListUsersResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12j\n" +
 	"\n" +
-	"UpdateUser\x12\x1c.tenure.v1.UpdateUserRequest\x1a\x1d.tenure.v1.UpdateUserResponse\"\x06\x8a\xb5\x18\x02\b\x06\x12]\n" +
+	"UpdateUser\x12\x1c.tenure.v1.UpdateUserRequest\x1a\x1d.tenure.v1.UpdateUserResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12\x88\x01\n" +
+	"\x14CreateServiceAccount\x12&.tenure.v1.CreateServiceAccountRequest\x1a'.tenure.v1.CreateServiceAccountResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12W\n" +
+	"\fLinkIdentity\x12\x1e.tenure.v1.LinkIdentityRequest\x1a\x1f.tenure.v1.LinkIdentityResponse\"\x06\x8a\xb5\x18\x02\b\x06\x12]\n" +
+	"\x0eUnlinkIdentity\x12 .tenure.v1.UnlinkIdentityRequest\x1a!.tenure.v1.UnlinkIdentityResponse\"\x06\x8a\xb5\x18\x02\b\x06\x12]\n" +
 	"\x0eDeactivateUser\x12 .tenure.v1.DeactivateUserRequest\x1a!.tenure.v1.DeactivateUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12]\n" +
 	"\x0eReactivateUser\x12 .tenure.v1.ReactivateUserRequest\x1a!.tenure.v1.ReactivateUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12N\n" +
 	"\tEraseUser\x12\x1b.tenure.v1.EraseUserRequest\x1a\x1c.tenure.v1.EraseUserResponse\"\x06\x8a\xb5\x18\x02\b\x04B\x98\x01\n" +
@@ -1013,56 +1516,74 @@ func file_tenure_v1_user_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_user_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tenure_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_tenure_v1_user_proto_goTypes = []any{
-	(UserStatus)(0),                // 0: tenure.v1.UserStatus
-	(*User)(nil),                   // 1: tenure.v1.User
-	(*RegisterUserRequest)(nil),    // 2: tenure.v1.RegisterUserRequest
-	(*RegisterUserResponse)(nil),   // 3: tenure.v1.RegisterUserResponse
-	(*GetUserRequest)(nil),         // 4: tenure.v1.GetUserRequest
-	(*GetUserResponse)(nil),        // 5: tenure.v1.GetUserResponse
-	(*ListUsersRequest)(nil),       // 6: tenure.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),      // 7: tenure.v1.ListUsersResponse
-	(*UpdateUserRequest)(nil),      // 8: tenure.v1.UpdateUserRequest
-	(*UpdateUserResponse)(nil),     // 9: tenure.v1.UpdateUserResponse
-	(*DeactivateUserRequest)(nil),  // 10: tenure.v1.DeactivateUserRequest
-	(*DeactivateUserResponse)(nil), // 11: tenure.v1.DeactivateUserResponse
-	(*ReactivateUserRequest)(nil),  // 12: tenure.v1.ReactivateUserRequest
-	(*ReactivateUserResponse)(nil), // 13: tenure.v1.ReactivateUserResponse
-	(*EraseUserRequest)(nil),       // 14: tenure.v1.EraseUserRequest
-	(*EraseUserResponse)(nil),      // 15: tenure.v1.EraseUserResponse
-	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
+	(UserStatus)(0),                      // 0: tenure.v1.UserStatus
+	(*User)(nil),                         // 1: tenure.v1.User
+	(*Identity)(nil),                     // 2: tenure.v1.Identity
+	(*RegisterUserRequest)(nil),          // 3: tenure.v1.RegisterUserRequest
+	(*RegisterUserResponse)(nil),         // 4: tenure.v1.RegisterUserResponse
+	(*GetUserRequest)(nil),               // 5: tenure.v1.GetUserRequest
+	(*GetUserResponse)(nil),              // 6: tenure.v1.GetUserResponse
+	(*ListUsersRequest)(nil),             // 7: tenure.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),            // 8: tenure.v1.ListUsersResponse
+	(*UpdateUserRequest)(nil),            // 9: tenure.v1.UpdateUserRequest
+	(*UpdateUserResponse)(nil),           // 10: tenure.v1.UpdateUserResponse
+	(*DeactivateUserRequest)(nil),        // 11: tenure.v1.DeactivateUserRequest
+	(*DeactivateUserResponse)(nil),       // 12: tenure.v1.DeactivateUserResponse
+	(*ReactivateUserRequest)(nil),        // 13: tenure.v1.ReactivateUserRequest
+	(*ReactivateUserResponse)(nil),       // 14: tenure.v1.ReactivateUserResponse
+	(*EraseUserRequest)(nil),             // 15: tenure.v1.EraseUserRequest
+	(*EraseUserResponse)(nil),            // 16: tenure.v1.EraseUserResponse
+	(*CreateServiceAccountRequest)(nil),  // 17: tenure.v1.CreateServiceAccountRequest
+	(*CreateServiceAccountResponse)(nil), // 18: tenure.v1.CreateServiceAccountResponse
+	(*LinkIdentityRequest)(nil),          // 19: tenure.v1.LinkIdentityRequest
+	(*LinkIdentityResponse)(nil),         // 20: tenure.v1.LinkIdentityResponse
+	(*UnlinkIdentityRequest)(nil),        // 21: tenure.v1.UnlinkIdentityRequest
+	(*UnlinkIdentityResponse)(nil),       // 22: tenure.v1.UnlinkIdentityResponse
+	(*timestamppb.Timestamp)(nil),        // 23: google.protobuf.Timestamp
 }
 var file_tenure_v1_user_proto_depIdxs = []int32{
 	0,  // 0: tenure.v1.User.status:type_name -> tenure.v1.UserStatus
-	16, // 1: tenure.v1.User.created_at:type_name -> google.protobuf.Timestamp
-	16, // 2: tenure.v1.User.updated_at:type_name -> google.protobuf.Timestamp
-	1,  // 3: tenure.v1.RegisterUserResponse.user:type_name -> tenure.v1.User
-	1,  // 4: tenure.v1.GetUserResponse.user:type_name -> tenure.v1.User
-	1,  // 5: tenure.v1.ListUsersResponse.users:type_name -> tenure.v1.User
-	1,  // 6: tenure.v1.UpdateUserResponse.user:type_name -> tenure.v1.User
-	1,  // 7: tenure.v1.DeactivateUserResponse.user:type_name -> tenure.v1.User
-	1,  // 8: tenure.v1.ReactivateUserResponse.user:type_name -> tenure.v1.User
-	1,  // 9: tenure.v1.EraseUserResponse.user:type_name -> tenure.v1.User
-	2,  // 10: tenure.v1.UserService.RegisterUser:input_type -> tenure.v1.RegisterUserRequest
-	4,  // 11: tenure.v1.UserService.GetUser:input_type -> tenure.v1.GetUserRequest
-	6,  // 12: tenure.v1.UserService.ListUsers:input_type -> tenure.v1.ListUsersRequest
-	8,  // 13: tenure.v1.UserService.UpdateUser:input_type -> tenure.v1.UpdateUserRequest
-	10, // 14: tenure.v1.UserService.DeactivateUser:input_type -> tenure.v1.DeactivateUserRequest
-	12, // 15: tenure.v1.UserService.ReactivateUser:input_type -> tenure.v1.ReactivateUserRequest
-	14, // 16: tenure.v1.UserService.EraseUser:input_type -> tenure.v1.EraseUserRequest
-	3,  // 17: tenure.v1.UserService.RegisterUser:output_type -> tenure.v1.RegisterUserResponse
-	5,  // 18: tenure.v1.UserService.GetUser:output_type -> tenure.v1.GetUserResponse
-	7,  // 19: tenure.v1.UserService.ListUsers:output_type -> tenure.v1.ListUsersResponse
-	9,  // 20: tenure.v1.UserService.UpdateUser:output_type -> tenure.v1.UpdateUserResponse
-	11, // 21: tenure.v1.UserService.DeactivateUser:output_type -> tenure.v1.DeactivateUserResponse
-	13, // 22: tenure.v1.UserService.ReactivateUser:output_type -> tenure.v1.ReactivateUserResponse
-	15, // 23: tenure.v1.UserService.EraseUser:output_type -> tenure.v1.EraseUserResponse
-	17, // [17:24] is the sub-list for method output_type
-	10, // [10:17] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	23, // 1: tenure.v1.User.created_at:type_name -> google.protobuf.Timestamp
+	23, // 2: tenure.v1.User.updated_at:type_name -> google.protobuf.Timestamp
+	2,  // 3: tenure.v1.User.identities:type_name -> tenure.v1.Identity
+	1,  // 4: tenure.v1.RegisterUserResponse.user:type_name -> tenure.v1.User
+	1,  // 5: tenure.v1.GetUserResponse.user:type_name -> tenure.v1.User
+	2,  // 6: tenure.v1.ListUsersRequest.identity:type_name -> tenure.v1.Identity
+	1,  // 7: tenure.v1.ListUsersResponse.users:type_name -> tenure.v1.User
+	1,  // 8: tenure.v1.UpdateUserResponse.user:type_name -> tenure.v1.User
+	1,  // 9: tenure.v1.DeactivateUserResponse.user:type_name -> tenure.v1.User
+	1,  // 10: tenure.v1.ReactivateUserResponse.user:type_name -> tenure.v1.User
+	1,  // 11: tenure.v1.EraseUserResponse.user:type_name -> tenure.v1.User
+	1,  // 12: tenure.v1.CreateServiceAccountResponse.user:type_name -> tenure.v1.User
+	1,  // 13: tenure.v1.LinkIdentityResponse.user:type_name -> tenure.v1.User
+	1,  // 14: tenure.v1.UnlinkIdentityResponse.user:type_name -> tenure.v1.User
+	3,  // 15: tenure.v1.UserService.RegisterUser:input_type -> tenure.v1.RegisterUserRequest
+	5,  // 16: tenure.v1.UserService.GetUser:input_type -> tenure.v1.GetUserRequest
+	7,  // 17: tenure.v1.UserService.ListUsers:input_type -> tenure.v1.ListUsersRequest
+	9,  // 18: tenure.v1.UserService.UpdateUser:input_type -> tenure.v1.UpdateUserRequest
+	17, // 19: tenure.v1.UserService.CreateServiceAccount:input_type -> tenure.v1.CreateServiceAccountRequest
+	19, // 20: tenure.v1.UserService.LinkIdentity:input_type -> tenure.v1.LinkIdentityRequest
+	21, // 21: tenure.v1.UserService.UnlinkIdentity:input_type -> tenure.v1.UnlinkIdentityRequest
+	11, // 22: tenure.v1.UserService.DeactivateUser:input_type -> tenure.v1.DeactivateUserRequest
+	13, // 23: tenure.v1.UserService.ReactivateUser:input_type -> tenure.v1.ReactivateUserRequest
+	15, // 24: tenure.v1.UserService.EraseUser:input_type -> tenure.v1.EraseUserRequest
+	4,  // 25: tenure.v1.UserService.RegisterUser:output_type -> tenure.v1.RegisterUserResponse
+	6,  // 26: tenure.v1.UserService.GetUser:output_type -> tenure.v1.GetUserResponse
+	8,  // 27: tenure.v1.UserService.ListUsers:output_type -> tenure.v1.ListUsersResponse
+	10, // 28: tenure.v1.UserService.UpdateUser:output_type -> tenure.v1.UpdateUserResponse
+	18, // 29: tenure.v1.UserService.CreateServiceAccount:output_type -> tenure.v1.CreateServiceAccountResponse
+	20, // 30: tenure.v1.UserService.LinkIdentity:output_type -> tenure.v1.LinkIdentityResponse
+	22, // 31: tenure.v1.UserService.UnlinkIdentity:output_type -> tenure.v1.UnlinkIdentityResponse
+	12, // 32: tenure.v1.UserService.DeactivateUser:output_type -> tenure.v1.DeactivateUserResponse
+	14, // 33: tenure.v1.UserService.ReactivateUser:output_type -> tenure.v1.ReactivateUserResponse
+	16, // 34: tenure.v1.UserService.EraseUser:output_type -> tenure.v1.EraseUserResponse
+	25, // [25:35] is the sub-list for method output_type
+	15, // [15:25] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_user_proto_init() }
@@ -1071,14 +1592,14 @@ func file_tenure_v1_user_proto_init() {
 		return
 	}
 	file_tenure_v1_rule_proto_init()
-	file_tenure_v1_user_proto_msgTypes[7].OneofWrappers = []any{}
+	file_tenure_v1_user_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_user_proto_rawDesc), len(file_tenure_v1_user_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,56 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Policy_OrgCreators int32
+
+const (
+	// Everyone.
+	Policy_ORG_CREATORS_UNSPECIFIED     Policy_OrgCreators = 0
+	Policy_ORG_CREATORS_LISTED          Policy_OrgCreators = 1
+	Policy_ORG_CREATORS_INSTANCE_ADMINS Policy_OrgCreators = 2
+)
+
+// Enum value maps for Policy_OrgCreators.
+var (
+	Policy_OrgCreators_name = map[int32]string{
+		0: "ORG_CREATORS_UNSPECIFIED",
+		1: "ORG_CREATORS_LISTED",
+		2: "ORG_CREATORS_INSTANCE_ADMINS",
+	}
+	Policy_OrgCreators_value = map[string]int32{
+		"ORG_CREATORS_UNSPECIFIED":     0,
+		"ORG_CREATORS_LISTED":          1,
+		"ORG_CREATORS_INSTANCE_ADMINS": 2,
+	}
+)
+
+func (x Policy_OrgCreators) Enum() *Policy_OrgCreators {
+	p := new(Policy_OrgCreators)
+	*p = x
+	return p
+}
+
+func (x Policy_OrgCreators) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Policy_OrgCreators) Descriptor() protoreflect.EnumDescriptor {
+	return file_tenure_event_v1_event_proto_enumTypes[0].Descriptor()
+}
+
+func (Policy_OrgCreators) Type() protoreflect.EnumType {
+	return &file_tenure_event_v1_event_proto_enumTypes[0]
+}
+
+func (x Policy_OrgCreators) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Policy_OrgCreators.Descriptor instead.
+func (Policy_OrgCreators) EnumDescriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{15, 0}
+}
+
 // Event is one thing that happened. The fields outside `body` say where, so that a reader can route and filter without
 // knowing the body; the body says what, with old and new values.
 type Event struct {
@@ -34,31 +84,65 @@ type Event struct {
 	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The key concerned, if any.
 	KeyId string `protobuf:"bytes,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The group, the invitation, the transfer offer concerned, if any.
+	GroupId      string `protobuf:"bytes,5,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	InvitationId string `protobuf:"bytes,6,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	OfferId      string `protobuf:"bytes,7,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
 	//	*Event_InstanceCreated
 	//	*Event_PepperIntroduced
+	//	*Event_CatalogExtended
+	//	*Event_InstanceAdminGranted
+	//	*Event_InstanceAdminRevoked
+	//	*Event_PolicyUpdated
+	//	*Event_PlanDefined
+	//	*Event_DataPlaneRegistered
+	//	*Event_InitApplied
 	//	*Event_OrgCreated
 	//	*Event_OrgUpdated
 	//	*Event_OrgSuspended
 	//	*Event_OrgResumed
 	//	*Event_OrgDeleted
+	//	*Event_OrgPlanSet
+	//	*Event_OrgPlaced
 	//	*Event_ProjectCreated
 	//	*Event_ProjectUpdated
 	//	*Event_ProjectDeleted
 	//	*Event_ProjectRestored
 	//	*Event_ProjectTransferred
+	//	*Event_TransferOffered
+	//	*Event_TransferDeclined
+	//	*Event_TransferCancelled
 	//	*Event_UserRegistered
 	//	*Event_UserUpdated
 	//	*Event_UserDeactivated
 	//	*Event_UserReactivated
 	//	*Event_UserErased
+	//	*Event_ServiceAccountCreated
+	//	*Event_IdentityLinked
+	//	*Event_IdentityUnlinked
 	//	*Event_RoleGranted
 	//	*Event_RoleRevoked
+	//	*Event_MemberSuspended
+	//	*Event_MemberResumed
 	//	*Event_KeyCreated
 	//	*Event_KeyUpdated
 	//	*Event_KeyRotated
 	//	*Event_KeyRevoked
+	//	*Event_KeyRehashed
+	//	*Event_KeyImported
+	//	*Event_RoleDefined
+	//	*Event_RoleUpdated
+	//	*Event_RoleDeleted
+	//	*Event_GroupCreated
+	//	*Event_GroupUpdated
+	//	*Event_GroupDeleted
+	//	*Event_InvitationSent
+	//	*Event_InvitationResent
+	//	*Event_InvitationAccepted
+	//	*Event_InvitationDeclined
+	//	*Event_InvitationRevoked
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -122,6 +206,27 @@ func (x *Event) GetKeyId() string {
 	return ""
 }
 
+func (x *Event) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Event) GetInvitationId() string {
+	if x != nil {
+		return x.InvitationId
+	}
+	return ""
+}
+
+func (x *Event) GetOfferId() string {
+	if x != nil {
+		return x.OfferId
+	}
+	return ""
+}
+
 func (x *Event) GetBody() isEvent_Body {
 	if x != nil {
 		return x.Body
@@ -142,6 +247,69 @@ func (x *Event) GetPepperIntroduced() *PepperIntroduced {
 	if x != nil {
 		if x, ok := x.Body.(*Event_PepperIntroduced); ok {
 			return x.PepperIntroduced
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCatalogExtended() *CatalogExtended {
+	if x != nil {
+		if x, ok := x.Body.(*Event_CatalogExtended); ok {
+			return x.CatalogExtended
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInstanceAdminGranted() *InstanceAdminGranted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InstanceAdminGranted); ok {
+			return x.InstanceAdminGranted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInstanceAdminRevoked() *InstanceAdminRevoked {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InstanceAdminRevoked); ok {
+			return x.InstanceAdminRevoked
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPolicyUpdated() *PolicyUpdated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_PolicyUpdated); ok {
+			return x.PolicyUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPlanDefined() *PlanDefined {
+	if x != nil {
+		if x, ok := x.Body.(*Event_PlanDefined); ok {
+			return x.PlanDefined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetDataPlaneRegistered() *DataPlaneRegistered {
+	if x != nil {
+		if x, ok := x.Body.(*Event_DataPlaneRegistered); ok {
+			return x.DataPlaneRegistered
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInitApplied() *InitApplied {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InitApplied); ok {
+			return x.InitApplied
 		}
 	}
 	return nil
@@ -192,6 +360,24 @@ func (x *Event) GetOrgDeleted() *OrgDeleted {
 	return nil
 }
 
+func (x *Event) GetOrgPlanSet() *OrgPlanSet {
+	if x != nil {
+		if x, ok := x.Body.(*Event_OrgPlanSet); ok {
+			return x.OrgPlanSet
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetOrgPlaced() *OrgPlaced {
+	if x != nil {
+		if x, ok := x.Body.(*Event_OrgPlaced); ok {
+			return x.OrgPlaced
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetProjectCreated() *ProjectCreated {
 	if x != nil {
 		if x, ok := x.Body.(*Event_ProjectCreated); ok {
@@ -232,6 +418,33 @@ func (x *Event) GetProjectTransferred() *ProjectTransferred {
 	if x != nil {
 		if x, ok := x.Body.(*Event_ProjectTransferred); ok {
 			return x.ProjectTransferred
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTransferOffered() *TransferOffered {
+	if x != nil {
+		if x, ok := x.Body.(*Event_TransferOffered); ok {
+			return x.TransferOffered
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTransferDeclined() *TransferDeclined {
+	if x != nil {
+		if x, ok := x.Body.(*Event_TransferDeclined); ok {
+			return x.TransferDeclined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTransferCancelled() *TransferCancelled {
+	if x != nil {
+		if x, ok := x.Body.(*Event_TransferCancelled); ok {
+			return x.TransferCancelled
 		}
 	}
 	return nil
@@ -282,6 +495,33 @@ func (x *Event) GetUserErased() *UserErased {
 	return nil
 }
 
+func (x *Event) GetServiceAccountCreated() *ServiceAccountCreated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_ServiceAccountCreated); ok {
+			return x.ServiceAccountCreated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetIdentityLinked() *IdentityLinked {
+	if x != nil {
+		if x, ok := x.Body.(*Event_IdentityLinked); ok {
+			return x.IdentityLinked
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetIdentityUnlinked() *IdentityUnlinked {
+	if x != nil {
+		if x, ok := x.Body.(*Event_IdentityUnlinked); ok {
+			return x.IdentityUnlinked
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetRoleGranted() *RoleGranted {
 	if x != nil {
 		if x, ok := x.Body.(*Event_RoleGranted); ok {
@@ -295,6 +535,24 @@ func (x *Event) GetRoleRevoked() *RoleRevoked {
 	if x != nil {
 		if x, ok := x.Body.(*Event_RoleRevoked); ok {
 			return x.RoleRevoked
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMemberSuspended() *MemberSuspended {
+	if x != nil {
+		if x, ok := x.Body.(*Event_MemberSuspended); ok {
+			return x.MemberSuspended
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMemberResumed() *MemberResumed {
+	if x != nil {
+		if x, ok := x.Body.(*Event_MemberResumed); ok {
+			return x.MemberResumed
 		}
 	}
 	return nil
@@ -336,6 +594,123 @@ func (x *Event) GetKeyRevoked() *KeyRevoked {
 	return nil
 }
 
+func (x *Event) GetKeyRehashed() *KeyRehashed {
+	if x != nil {
+		if x, ok := x.Body.(*Event_KeyRehashed); ok {
+			return x.KeyRehashed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetKeyImported() *KeyImported {
+	if x != nil {
+		if x, ok := x.Body.(*Event_KeyImported); ok {
+			return x.KeyImported
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRoleDefined() *RoleDefined {
+	if x != nil {
+		if x, ok := x.Body.(*Event_RoleDefined); ok {
+			return x.RoleDefined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRoleUpdated() *RoleUpdated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_RoleUpdated); ok {
+			return x.RoleUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRoleDeleted() *RoleDeleted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_RoleDeleted); ok {
+			return x.RoleDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGroupCreated() *GroupCreated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_GroupCreated); ok {
+			return x.GroupCreated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGroupUpdated() *GroupUpdated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_GroupUpdated); ok {
+			return x.GroupUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGroupDeleted() *GroupDeleted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_GroupDeleted); ok {
+			return x.GroupDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInvitationSent() *InvitationSent {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InvitationSent); ok {
+			return x.InvitationSent
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInvitationResent() *InvitationResent {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InvitationResent); ok {
+			return x.InvitationResent
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInvitationAccepted() *InvitationAccepted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InvitationAccepted); ok {
+			return x.InvitationAccepted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInvitationDeclined() *InvitationDeclined {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InvitationDeclined); ok {
+			return x.InvitationDeclined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInvitationRevoked() *InvitationRevoked {
+	if x != nil {
+		if x, ok := x.Body.(*Event_InvitationRevoked); ok {
+			return x.InvitationRevoked
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -346,6 +721,34 @@ type Event_InstanceCreated struct {
 
 type Event_PepperIntroduced struct {
 	PepperIntroduced *PepperIntroduced `protobuf:"bytes,11,opt,name=pepper_introduced,json=pepperIntroduced,proto3,oneof"`
+}
+
+type Event_CatalogExtended struct {
+	CatalogExtended *CatalogExtended `protobuf:"bytes,12,opt,name=catalog_extended,json=catalogExtended,proto3,oneof"`
+}
+
+type Event_InstanceAdminGranted struct {
+	InstanceAdminGranted *InstanceAdminGranted `protobuf:"bytes,13,opt,name=instance_admin_granted,json=instanceAdminGranted,proto3,oneof"`
+}
+
+type Event_InstanceAdminRevoked struct {
+	InstanceAdminRevoked *InstanceAdminRevoked `protobuf:"bytes,14,opt,name=instance_admin_revoked,json=instanceAdminRevoked,proto3,oneof"`
+}
+
+type Event_PolicyUpdated struct {
+	PolicyUpdated *PolicyUpdated `protobuf:"bytes,15,opt,name=policy_updated,json=policyUpdated,proto3,oneof"`
+}
+
+type Event_PlanDefined struct {
+	PlanDefined *PlanDefined `protobuf:"bytes,16,opt,name=plan_defined,json=planDefined,proto3,oneof"`
+}
+
+type Event_DataPlaneRegistered struct {
+	DataPlaneRegistered *DataPlaneRegistered `protobuf:"bytes,17,opt,name=data_plane_registered,json=dataPlaneRegistered,proto3,oneof"`
+}
+
+type Event_InitApplied struct {
+	InitApplied *InitApplied `protobuf:"bytes,18,opt,name=init_applied,json=initApplied,proto3,oneof"`
 }
 
 type Event_OrgCreated struct {
@@ -368,6 +771,14 @@ type Event_OrgDeleted struct {
 	OrgDeleted *OrgDeleted `protobuf:"bytes,24,opt,name=org_deleted,json=orgDeleted,proto3,oneof"`
 }
 
+type Event_OrgPlanSet struct {
+	OrgPlanSet *OrgPlanSet `protobuf:"bytes,25,opt,name=org_plan_set,json=orgPlanSet,proto3,oneof"`
+}
+
+type Event_OrgPlaced struct {
+	OrgPlaced *OrgPlaced `protobuf:"bytes,26,opt,name=org_placed,json=orgPlaced,proto3,oneof"`
+}
+
 type Event_ProjectCreated struct {
 	ProjectCreated *ProjectCreated `protobuf:"bytes,30,opt,name=project_created,json=projectCreated,proto3,oneof"`
 }
@@ -386,6 +797,18 @@ type Event_ProjectRestored struct {
 
 type Event_ProjectTransferred struct {
 	ProjectTransferred *ProjectTransferred `protobuf:"bytes,34,opt,name=project_transferred,json=projectTransferred,proto3,oneof"`
+}
+
+type Event_TransferOffered struct {
+	TransferOffered *TransferOffered `protobuf:"bytes,35,opt,name=transfer_offered,json=transferOffered,proto3,oneof"`
+}
+
+type Event_TransferDeclined struct {
+	TransferDeclined *TransferDeclined `protobuf:"bytes,36,opt,name=transfer_declined,json=transferDeclined,proto3,oneof"`
+}
+
+type Event_TransferCancelled struct {
+	TransferCancelled *TransferCancelled `protobuf:"bytes,37,opt,name=transfer_cancelled,json=transferCancelled,proto3,oneof"`
 }
 
 type Event_UserRegistered struct {
@@ -408,12 +831,32 @@ type Event_UserErased struct {
 	UserErased *UserErased `protobuf:"bytes,44,opt,name=user_erased,json=userErased,proto3,oneof"`
 }
 
+type Event_ServiceAccountCreated struct {
+	ServiceAccountCreated *ServiceAccountCreated `protobuf:"bytes,45,opt,name=service_account_created,json=serviceAccountCreated,proto3,oneof"`
+}
+
+type Event_IdentityLinked struct {
+	IdentityLinked *IdentityLinked `protobuf:"bytes,46,opt,name=identity_linked,json=identityLinked,proto3,oneof"`
+}
+
+type Event_IdentityUnlinked struct {
+	IdentityUnlinked *IdentityUnlinked `protobuf:"bytes,47,opt,name=identity_unlinked,json=identityUnlinked,proto3,oneof"`
+}
+
 type Event_RoleGranted struct {
 	RoleGranted *RoleGranted `protobuf:"bytes,50,opt,name=role_granted,json=roleGranted,proto3,oneof"`
 }
 
 type Event_RoleRevoked struct {
 	RoleRevoked *RoleRevoked `protobuf:"bytes,51,opt,name=role_revoked,json=roleRevoked,proto3,oneof"`
+}
+
+type Event_MemberSuspended struct {
+	MemberSuspended *MemberSuspended `protobuf:"bytes,52,opt,name=member_suspended,json=memberSuspended,proto3,oneof"`
+}
+
+type Event_MemberResumed struct {
+	MemberResumed *MemberResumed `protobuf:"bytes,53,opt,name=member_resumed,json=memberResumed,proto3,oneof"`
 }
 
 type Event_KeyCreated struct {
@@ -432,9 +875,75 @@ type Event_KeyRevoked struct {
 	KeyRevoked *KeyRevoked `protobuf:"bytes,63,opt,name=key_revoked,json=keyRevoked,proto3,oneof"`
 }
 
+type Event_KeyRehashed struct {
+	KeyRehashed *KeyRehashed `protobuf:"bytes,64,opt,name=key_rehashed,json=keyRehashed,proto3,oneof"`
+}
+
+type Event_KeyImported struct {
+	KeyImported *KeyImported `protobuf:"bytes,65,opt,name=key_imported,json=keyImported,proto3,oneof"`
+}
+
+type Event_RoleDefined struct {
+	RoleDefined *RoleDefined `protobuf:"bytes,70,opt,name=role_defined,json=roleDefined,proto3,oneof"`
+}
+
+type Event_RoleUpdated struct {
+	RoleUpdated *RoleUpdated `protobuf:"bytes,71,opt,name=role_updated,json=roleUpdated,proto3,oneof"`
+}
+
+type Event_RoleDeleted struct {
+	RoleDeleted *RoleDeleted `protobuf:"bytes,72,opt,name=role_deleted,json=roleDeleted,proto3,oneof"`
+}
+
+type Event_GroupCreated struct {
+	GroupCreated *GroupCreated `protobuf:"bytes,80,opt,name=group_created,json=groupCreated,proto3,oneof"`
+}
+
+type Event_GroupUpdated struct {
+	GroupUpdated *GroupUpdated `protobuf:"bytes,81,opt,name=group_updated,json=groupUpdated,proto3,oneof"`
+}
+
+type Event_GroupDeleted struct {
+	GroupDeleted *GroupDeleted `protobuf:"bytes,82,opt,name=group_deleted,json=groupDeleted,proto3,oneof"`
+}
+
+type Event_InvitationSent struct {
+	InvitationSent *InvitationSent `protobuf:"bytes,90,opt,name=invitation_sent,json=invitationSent,proto3,oneof"`
+}
+
+type Event_InvitationResent struct {
+	InvitationResent *InvitationResent `protobuf:"bytes,91,opt,name=invitation_resent,json=invitationResent,proto3,oneof"`
+}
+
+type Event_InvitationAccepted struct {
+	InvitationAccepted *InvitationAccepted `protobuf:"bytes,92,opt,name=invitation_accepted,json=invitationAccepted,proto3,oneof"`
+}
+
+type Event_InvitationDeclined struct {
+	InvitationDeclined *InvitationDeclined `protobuf:"bytes,93,opt,name=invitation_declined,json=invitationDeclined,proto3,oneof"`
+}
+
+type Event_InvitationRevoked struct {
+	InvitationRevoked *InvitationRevoked `protobuf:"bytes,94,opt,name=invitation_revoked,json=invitationRevoked,proto3,oneof"`
+}
+
 func (*Event_InstanceCreated) isEvent_Body() {}
 
 func (*Event_PepperIntroduced) isEvent_Body() {}
+
+func (*Event_CatalogExtended) isEvent_Body() {}
+
+func (*Event_InstanceAdminGranted) isEvent_Body() {}
+
+func (*Event_InstanceAdminRevoked) isEvent_Body() {}
+
+func (*Event_PolicyUpdated) isEvent_Body() {}
+
+func (*Event_PlanDefined) isEvent_Body() {}
+
+func (*Event_DataPlaneRegistered) isEvent_Body() {}
+
+func (*Event_InitApplied) isEvent_Body() {}
 
 func (*Event_OrgCreated) isEvent_Body() {}
 
@@ -446,6 +955,10 @@ func (*Event_OrgResumed) isEvent_Body() {}
 
 func (*Event_OrgDeleted) isEvent_Body() {}
 
+func (*Event_OrgPlanSet) isEvent_Body() {}
+
+func (*Event_OrgPlaced) isEvent_Body() {}
+
 func (*Event_ProjectCreated) isEvent_Body() {}
 
 func (*Event_ProjectUpdated) isEvent_Body() {}
@@ -455,6 +968,12 @@ func (*Event_ProjectDeleted) isEvent_Body() {}
 func (*Event_ProjectRestored) isEvent_Body() {}
 
 func (*Event_ProjectTransferred) isEvent_Body() {}
+
+func (*Event_TransferOffered) isEvent_Body() {}
+
+func (*Event_TransferDeclined) isEvent_Body() {}
+
+func (*Event_TransferCancelled) isEvent_Body() {}
 
 func (*Event_UserRegistered) isEvent_Body() {}
 
@@ -466,9 +985,19 @@ func (*Event_UserReactivated) isEvent_Body() {}
 
 func (*Event_UserErased) isEvent_Body() {}
 
+func (*Event_ServiceAccountCreated) isEvent_Body() {}
+
+func (*Event_IdentityLinked) isEvent_Body() {}
+
+func (*Event_IdentityUnlinked) isEvent_Body() {}
+
 func (*Event_RoleGranted) isEvent_Body() {}
 
 func (*Event_RoleRevoked) isEvent_Body() {}
+
+func (*Event_MemberSuspended) isEvent_Body() {}
+
+func (*Event_MemberResumed) isEvent_Body() {}
 
 func (*Event_KeyCreated) isEvent_Body() {}
 
@@ -477,6 +1006,32 @@ func (*Event_KeyUpdated) isEvent_Body() {}
 func (*Event_KeyRotated) isEvent_Body() {}
 
 func (*Event_KeyRevoked) isEvent_Body() {}
+
+func (*Event_KeyRehashed) isEvent_Body() {}
+
+func (*Event_KeyImported) isEvent_Body() {}
+
+func (*Event_RoleDefined) isEvent_Body() {}
+
+func (*Event_RoleUpdated) isEvent_Body() {}
+
+func (*Event_RoleDeleted) isEvent_Body() {}
+
+func (*Event_GroupCreated) isEvent_Body() {}
+
+func (*Event_GroupUpdated) isEvent_Body() {}
+
+func (*Event_GroupDeleted) isEvent_Body() {}
+
+func (*Event_InvitationSent) isEvent_Body() {}
+
+func (*Event_InvitationResent) isEvent_Body() {}
+
+func (*Event_InvitationAccepted) isEvent_Body() {}
+
+func (*Event_InvitationDeclined) isEvent_Body() {}
+
+func (*Event_InvitationRevoked) isEvent_Body() {}
 
 // Sealed is a personal value, encrypted under the key of one subject (a user's id, or the id of whoever acted). When that
 // key is destroyed nothing can read it any more, in any copy.
@@ -1079,18 +1634,547 @@ func (x *PepperIntroduced) GetNewPepperId() string {
 	return ""
 }
 
+// CatalogExtended: an operator's own permissions, all of them; Tenure's own are not in it. Those that were there before and
+// are not any more can't be asked or held from here on.
+type CatalogExtended struct {
+	state         protoimpl.MessageState        `protogen:"open.v1"`
+	Old           []*CatalogExtended_Permission `protobuf:"bytes,1,rep,name=old,proto3" json:"old,omitempty"`
+	New           []*CatalogExtended_Permission `protobuf:"bytes,2,rep,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CatalogExtended) Reset() {
+	*x = CatalogExtended{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CatalogExtended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CatalogExtended) ProtoMessage() {}
+
+func (x *CatalogExtended) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CatalogExtended.ProtoReflect.Descriptor instead.
+func (*CatalogExtended) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CatalogExtended) GetOld() []*CatalogExtended_Permission {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *CatalogExtended) GetNew() []*CatalogExtended_Permission {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
+// InstanceAdminGranted: user_id may do what the holder of the admin key may.
+type InstanceAdminGranted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceAdminGranted) Reset() {
+	*x = InstanceAdminGranted{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceAdminGranted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceAdminGranted) ProtoMessage() {}
+
+func (x *InstanceAdminGranted) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceAdminGranted.ProtoReflect.Descriptor instead.
+func (*InstanceAdminGranted) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+type InstanceAdminRevoked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstanceAdminRevoked) Reset() {
+	*x = InstanceAdminRevoked{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstanceAdminRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstanceAdminRevoked) ProtoMessage() {}
+
+func (x *InstanceAdminRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstanceAdminRevoked.ProtoReflect.Descriptor instead.
+func (*InstanceAdminRevoked) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+// Policy is what the installation demands and gives by itself.
+type Policy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Regular expressions (RE2) that new names must match; empty means any.
+	OrgNamePattern     string `protobuf:"bytes,1,opt,name=org_name_pattern,json=orgNamePattern,proto3" json:"org_name_pattern,omitempty"`
+	ProjectNamePattern string `protobuf:"bytes,2,opt,name=project_name_pattern,json=projectNamePattern,proto3" json:"project_name_pattern,omitempty"`
+	// The expected forms in words, for whoever is refused.
+	OrgNameForm     string `protobuf:"bytes,3,opt,name=org_name_form,json=orgNameForm,proto3" json:"org_name_form,omitempty"`
+	ProjectNameForm string `protobuf:"bytes,4,opt,name=project_name_form,json=projectNameForm,proto3" json:"project_name_form,omitempty"`
+	// Names that do not match are let through with a warning.
+	WarnOnly bool `protobuf:"varint,5,opt,name=warn_only,json=warnOnly,proto3" json:"warn_only,omitempty"`
+	// Who may create organizations.
+	OrgCreators Policy_OrgCreators `protobuf:"varint,6,opt,name=org_creators,json=orgCreators,proto3,enum=tenure.event.v1.Policy_OrgCreators" json:"org_creators,omitempty"`
+	// With ORG_CREATORS_LISTED: domains of e-mails, such as "example.com" ...
+	CreatorDomains []string `protobuf:"bytes,7,rep,name=creator_domains,json=creatorDomains,proto3" json:"creator_domains,omitempty"`
+	// ... and keyed digests of single e-mails. The addresses themselves are not kept.
+	CreatorEmails [][]byte `protobuf:"bytes,8,rep,name=creator_emails,json=creatorEmails,proto3" json:"creator_emails,omitempty"`
+	// What a new person gets.
+	SignUp        []*Policy_SignUpGrant `protobuf:"bytes,9,rep,name=sign_up,json=signUp,proto3" json:"sign_up,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Policy) GetOrgNamePattern() string {
+	if x != nil {
+		return x.OrgNamePattern
+	}
+	return ""
+}
+
+func (x *Policy) GetProjectNamePattern() string {
+	if x != nil {
+		return x.ProjectNamePattern
+	}
+	return ""
+}
+
+func (x *Policy) GetOrgNameForm() string {
+	if x != nil {
+		return x.OrgNameForm
+	}
+	return ""
+}
+
+func (x *Policy) GetProjectNameForm() string {
+	if x != nil {
+		return x.ProjectNameForm
+	}
+	return ""
+}
+
+func (x *Policy) GetWarnOnly() bool {
+	if x != nil {
+		return x.WarnOnly
+	}
+	return false
+}
+
+func (x *Policy) GetOrgCreators() Policy_OrgCreators {
+	if x != nil {
+		return x.OrgCreators
+	}
+	return Policy_ORG_CREATORS_UNSPECIFIED
+}
+
+func (x *Policy) GetCreatorDomains() []string {
+	if x != nil {
+		return x.CreatorDomains
+	}
+	return nil
+}
+
+func (x *Policy) GetCreatorEmails() [][]byte {
+	if x != nil {
+		return x.CreatorEmails
+	}
+	return nil
+}
+
+func (x *Policy) GetSignUp() []*Policy_SignUpGrant {
+	if x != nil {
+		return x.SignUp
+	}
+	return nil
+}
+
+type PolicyUpdated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Old           *Policy                `protobuf:"bytes,1,opt,name=old,proto3" json:"old,omitempty"`
+	New           *Policy                `protobuf:"bytes,2,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyUpdated) Reset() {
+	*x = PolicyUpdated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyUpdated) ProtoMessage() {}
+
+func (x *PolicyUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyUpdated.ProtoReflect.Descriptor instead.
+func (*PolicyUpdated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PolicyUpdated) GetOld() *Policy {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *PolicyUpdated) GetNew() *Policy {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
+// Quotas bound what an organization may have; absent means no bound.
+type Quotas struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Active projects.
+	Projects *uint32 `protobuf:"varint,1,opt,name=projects,proto3,oneof" json:"projects,omitempty"`
+	// Members, by a role or a group.
+	Members *uint32 `protobuf:"varint,2,opt,name=members,proto3,oneof" json:"members,omitempty"`
+	// Live keys of the organization and its projects.
+	Keys          *uint32 `protobuf:"varint,3,opt,name=keys,proto3,oneof" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quotas) Reset() {
+	*x = Quotas{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quotas) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quotas) ProtoMessage() {}
+
+func (x *Quotas) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quotas.ProtoReflect.Descriptor instead.
+func (*Quotas) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Quotas) GetProjects() uint32 {
+	if x != nil && x.Projects != nil {
+		return *x.Projects
+	}
+	return 0
+}
+
+func (x *Quotas) GetMembers() uint32 {
+	if x != nil && x.Members != nil {
+		return *x.Members
+	}
+	return 0
+}
+
+func (x *Quotas) GetKeys() uint32 {
+	if x != nil && x.Keys != nil {
+		return *x.Keys
+	}
+	return 0
+}
+
+// PlanDefined: a new plan, or new quotas of one.
+type PlanDefined struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PlanId        string                 `protobuf:"bytes,1,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	Old           *PlanDefined_Plan      `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	New           *PlanDefined_Plan      `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanDefined) Reset() {
+	*x = PlanDefined{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanDefined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanDefined) ProtoMessage() {}
+
+func (x *PlanDefined) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanDefined.ProtoReflect.Descriptor instead.
+func (*PlanDefined) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PlanDefined) GetPlanId() string {
+	if x != nil {
+		return x.PlanId
+	}
+	return ""
+}
+
+func (x *PlanDefined) GetOld() *PlanDefined_Plan {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *PlanDefined) GetNew() *PlanDefined_Plan {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
+// DataPlaneRegistered: a new data plane, or new attributes of one.
+type DataPlaneRegistered struct {
+	state         protoimpl.MessageState         `protogen:"open.v1"`
+	DataPlaneId   string                         `protobuf:"bytes,1,opt,name=data_plane_id,json=dataPlaneId,proto3" json:"data_plane_id,omitempty"`
+	Old           *DataPlaneRegistered_DataPlane `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	New           *DataPlaneRegistered_DataPlane `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataPlaneRegistered) Reset() {
+	*x = DataPlaneRegistered{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataPlaneRegistered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataPlaneRegistered) ProtoMessage() {}
+
+func (x *DataPlaneRegistered) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataPlaneRegistered.ProtoReflect.Descriptor instead.
+func (*DataPlaneRegistered) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DataPlaneRegistered) GetDataPlaneId() string {
+	if x != nil {
+		return x.DataPlaneId
+	}
+	return ""
+}
+
+func (x *DataPlaneRegistered) GetOld() *DataPlaneRegistered_DataPlane {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *DataPlaneRegistered) GetNew() *DataPlaneRegistered_DataPlane {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
+// InitApplied remembers what headless init has given, so that it does not give it again after somebody took it away.
+type InitApplied struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of what was given, such as "member/<org>/<user>".
+	Given         []string `protobuf:"bytes,1,rep,name=given,proto3" json:"given,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InitApplied) Reset() {
+	*x = InitApplied{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InitApplied) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InitApplied) ProtoMessage() {}
+
+func (x *InitApplied) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InitApplied.ProtoReflect.Descriptor instead.
+func (*InitApplied) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *InitApplied) GetGiven() []string {
+	if x != nil {
+		return x.Given
+	}
+	return nil
+}
+
 // OrgCreated: the organization is org_ids[0]; its first owner, if any, is user_id.
 type OrgCreated struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Metadata map[string]string      `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Region that its data must stay in; empty means any.
+	Residency     string `protobuf:"bytes,3,opt,name=residency,proto3" json:"residency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrgCreated) Reset() {
 	*x = OrgCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[12]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +2186,7 @@ func (x *OrgCreated) String() string {
 func (*OrgCreated) ProtoMessage() {}
 
 func (x *OrgCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[12]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +2199,7 @@ func (x *OrgCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgCreated.ProtoReflect.Descriptor instead.
 func (*OrgCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *OrgCreated) GetName() string {
@@ -1132,17 +2216,25 @@ func (x *OrgCreated) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *OrgCreated) GetResidency() string {
+	if x != nil {
+		return x.Residency
+	}
+	return ""
+}
+
 type OrgUpdated struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          *StringChange          `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Metadata      *MapChange             `protobuf:"bytes,2,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	Residency     *StringChange          `protobuf:"bytes,3,opt,name=residency,proto3" json:"residency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrgUpdated) Reset() {
 	*x = OrgUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[13]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +2246,7 @@ func (x *OrgUpdated) String() string {
 func (*OrgUpdated) ProtoMessage() {}
 
 func (x *OrgUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[13]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +2259,7 @@ func (x *OrgUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgUpdated.ProtoReflect.Descriptor instead.
 func (*OrgUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OrgUpdated) GetName() *StringChange {
@@ -1184,6 +2276,103 @@ func (x *OrgUpdated) GetMetadata() *MapChange {
 	return nil
 }
 
+func (x *OrgUpdated) GetResidency() *StringChange {
+	if x != nil {
+		return x.Residency
+	}
+	return nil
+}
+
+// OrgPlanSet: empty means no plan.
+type OrgPlanSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PlanId        *StringChange          `protobuf:"bytes,1,opt,name=plan_id,json=planId,proto3" json:"plan_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgPlanSet) Reset() {
+	*x = OrgPlanSet{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgPlanSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgPlanSet) ProtoMessage() {}
+
+func (x *OrgPlanSet) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgPlanSet.ProtoReflect.Descriptor instead.
+func (*OrgPlanSet) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *OrgPlanSet) GetPlanId() *StringChange {
+	if x != nil {
+		return x.PlanId
+	}
+	return nil
+}
+
+// OrgPlaced: the data of the organization's projects lives on another data plane from here on; empty means none is named.
+type OrgPlaced struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DataPlaneId   *StringChange          `protobuf:"bytes,1,opt,name=data_plane_id,json=dataPlaneId,proto3" json:"data_plane_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgPlaced) Reset() {
+	*x = OrgPlaced{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgPlaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgPlaced) ProtoMessage() {}
+
+func (x *OrgPlaced) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgPlaced.ProtoReflect.Descriptor instead.
+func (*OrgPlaced) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *OrgPlaced) GetDataPlaneId() *StringChange {
+	if x != nil {
+		return x.DataPlaneId
+	}
+	return nil
+}
+
 type OrgSuspended struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1192,7 +2381,7 @@ type OrgSuspended struct {
 
 func (x *OrgSuspended) Reset() {
 	*x = OrgSuspended{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[14]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +2393,7 @@ func (x *OrgSuspended) String() string {
 func (*OrgSuspended) ProtoMessage() {}
 
 func (x *OrgSuspended) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[14]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +2406,7 @@ func (x *OrgSuspended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgSuspended.ProtoReflect.Descriptor instead.
 func (*OrgSuspended) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 type OrgResumed struct {
@@ -1228,7 +2417,7 @@ type OrgResumed struct {
 
 func (x *OrgResumed) Reset() {
 	*x = OrgResumed{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[15]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +2429,7 @@ func (x *OrgResumed) String() string {
 func (*OrgResumed) ProtoMessage() {}
 
 func (x *OrgResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[15]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +2442,7 @@ func (x *OrgResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgResumed.ProtoReflect.Descriptor instead.
 func (*OrgResumed) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 // OrgDeleted ends the organization with its projects, memberships and keys, which follow from it.
@@ -1268,7 +2457,7 @@ type OrgDeleted struct {
 
 func (x *OrgDeleted) Reset() {
 	*x = OrgDeleted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[16]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +2469,7 @@ func (x *OrgDeleted) String() string {
 func (*OrgDeleted) ProtoMessage() {}
 
 func (x *OrgDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[16]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +2482,7 @@ func (x *OrgDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgDeleted.ProtoReflect.Descriptor instead.
 func (*OrgDeleted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OrgDeleted) GetName() string {
@@ -1324,7 +2513,7 @@ type ProjectCreated struct {
 
 func (x *ProjectCreated) Reset() {
 	*x = ProjectCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[17]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +2525,7 @@ func (x *ProjectCreated) String() string {
 func (*ProjectCreated) ProtoMessage() {}
 
 func (x *ProjectCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[17]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +2538,7 @@ func (x *ProjectCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectCreated.ProtoReflect.Descriptor instead.
 func (*ProjectCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ProjectCreated) GetName() string {
@@ -1392,7 +2581,7 @@ type ProjectUpdated struct {
 
 func (x *ProjectUpdated) Reset() {
 	*x = ProjectUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[18]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +2593,7 @@ func (x *ProjectUpdated) String() string {
 func (*ProjectUpdated) ProtoMessage() {}
 
 func (x *ProjectUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[18]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +2606,7 @@ func (x *ProjectUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectUpdated.ProtoReflect.Descriptor instead.
 func (*ProjectUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProjectUpdated) GetName() *StringChange {
@@ -1458,7 +2647,7 @@ type ProjectDeleted struct {
 
 func (x *ProjectDeleted) Reset() {
 	*x = ProjectDeleted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[19]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +2659,7 @@ func (x *ProjectDeleted) String() string {
 func (*ProjectDeleted) ProtoMessage() {}
 
 func (x *ProjectDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[19]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +2672,7 @@ func (x *ProjectDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectDeleted.ProtoReflect.Descriptor instead.
 func (*ProjectDeleted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ProjectDeleted) GetName() string {
@@ -1502,7 +2691,7 @@ type ProjectRestored struct {
 
 func (x *ProjectRestored) Reset() {
 	*x = ProjectRestored{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[20]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +2703,7 @@ func (x *ProjectRestored) String() string {
 func (*ProjectRestored) ProtoMessage() {}
 
 func (x *ProjectRestored) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[20]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +2716,7 @@ func (x *ProjectRestored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectRestored.ProtoReflect.Descriptor instead.
 func (*ProjectRestored) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProjectRestored) GetName() *StringChange {
@@ -1544,13 +2733,17 @@ type ProjectTransferred struct {
 	Name *StringChange `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Overrides in the project that ended, by user.
 	DroppedOverrides []*ProjectTransferred_DroppedOverride `protobuf:"bytes,2,rep,name=dropped_overrides,json=droppedOverrides,proto3" json:"dropped_overrides,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Roles of groups in the project that ended, by group.
+	DroppedGroupRoles []*ProjectTransferred_DroppedGroupRole `protobuf:"bytes,3,rep,name=dropped_group_roles,json=droppedGroupRoles,proto3" json:"dropped_group_roles,omitempty"`
+	// Pending invitations that lost their part in the project.
+	ChangedInvitationIds []string `protobuf:"bytes,4,rep,name=changed_invitation_ids,json=changedInvitationIds,proto3" json:"changed_invitation_ids,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ProjectTransferred) Reset() {
 	*x = ProjectTransferred{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +2755,7 @@ func (x *ProjectTransferred) String() string {
 func (*ProjectTransferred) ProtoMessage() {}
 
 func (x *ProjectTransferred) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +2768,7 @@ func (x *ProjectTransferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectTransferred.ProtoReflect.Descriptor instead.
 func (*ProjectTransferred) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ProjectTransferred) GetName() *StringChange {
@@ -1592,6 +2785,140 @@ func (x *ProjectTransferred) GetDroppedOverrides() []*ProjectTransferred_Dropped
 	return nil
 }
 
+func (x *ProjectTransferred) GetDroppedGroupRoles() []*ProjectTransferred_DroppedGroupRole {
+	if x != nil {
+		return x.DroppedGroupRoles
+	}
+	return nil
+}
+
+func (x *ProjectTransferred) GetChangedInvitationIds() []string {
+	if x != nil {
+		return x.ChangedInvitationIds
+	}
+	return nil
+}
+
+// TransferOffered proposes to move the project from org_ids[0] to org_ids[1]. A transfer accepts the offer that it names
+// outside the body; any other transfer ends it.
+type TransferOffered struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferOffered) Reset() {
+	*x = TransferOffered{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferOffered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferOffered) ProtoMessage() {}
+
+func (x *TransferOffered) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferOffered.ProtoReflect.Descriptor instead.
+func (*TransferOffered) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TransferOffered) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+// TransferDeclined: by the organization that was offered the project, org_ids[1].
+type TransferDeclined struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferDeclined) Reset() {
+	*x = TransferDeclined{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferDeclined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferDeclined) ProtoMessage() {}
+
+func (x *TransferDeclined) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferDeclined.ProtoReflect.Descriptor instead.
+func (*TransferDeclined) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+// TransferCancelled: by the organization that offered it, org_ids[0].
+type TransferCancelled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferCancelled) Reset() {
+	*x = TransferCancelled{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferCancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferCancelled) ProtoMessage() {}
+
+func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferCancelled.ProtoReflect.Descriptor instead.
+func (*TransferCancelled) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{35}
+}
+
 type UserRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Email *Sealed                `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
@@ -1604,7 +2931,7 @@ type UserRegistered struct {
 
 func (x *UserRegistered) Reset() {
 	*x = UserRegistered{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +2943,7 @@ func (x *UserRegistered) String() string {
 func (*UserRegistered) ProtoMessage() {}
 
 func (x *UserRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +2956,7 @@ func (x *UserRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserRegistered.ProtoReflect.Descriptor instead.
 func (*UserRegistered) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UserRegistered) GetEmail() *Sealed {
@@ -1665,7 +2992,7 @@ type UserUpdated struct {
 
 func (x *UserUpdated) Reset() {
 	*x = UserUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +3004,7 @@ func (x *UserUpdated) String() string {
 func (*UserUpdated) ProtoMessage() {}
 
 func (x *UserUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +3017,7 @@ func (x *UserUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserUpdated.ProtoReflect.Descriptor instead.
 func (*UserUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UserUpdated) GetEmail() *SealedChange {
@@ -1730,7 +3057,7 @@ type UserDeactivated struct {
 
 func (x *UserDeactivated) Reset() {
 	*x = UserDeactivated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +3069,7 @@ func (x *UserDeactivated) String() string {
 func (*UserDeactivated) ProtoMessage() {}
 
 func (x *UserDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +3082,7 @@ func (x *UserDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserDeactivated.ProtoReflect.Descriptor instead.
 func (*UserDeactivated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 type UserReactivated struct {
@@ -1766,7 +3093,7 @@ type UserReactivated struct {
 
 func (x *UserReactivated) Reset() {
 	*x = UserReactivated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +3105,7 @@ func (x *UserReactivated) String() string {
 func (*UserReactivated) ProtoMessage() {}
 
 func (x *UserReactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +3118,7 @@ func (x *UserReactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserReactivated.ProtoReflect.Descriptor instead.
 func (*UserReactivated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 // UserErased ends the account with its memberships and personal keys; the key of its personal data is destroyed after.
@@ -1804,7 +3131,7 @@ type UserErased struct {
 
 func (x *UserErased) Reset() {
 	*x = UserErased{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +3143,7 @@ func (x *UserErased) String() string {
 func (*UserErased) ProtoMessage() {}
 
 func (x *UserErased) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,12 +3156,208 @@ func (x *UserErased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserErased.ProtoReflect.Descriptor instead.
 func (*UserErased) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *UserErased) GetEmailDigest() []byte {
 	if x != nil {
 		return x.EmailDigest
+	}
+	return nil
+}
+
+// ServiceAccountCreated: a user without login, at home in org_ids[0].
+type ServiceAccountCreated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          *Sealed                `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceAccountCreated) Reset() {
+	*x = ServiceAccountCreated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceAccountCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceAccountCreated) ProtoMessage() {}
+
+func (x *ServiceAccountCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceAccountCreated.ProtoReflect.Descriptor instead.
+func (*ServiceAccountCreated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ServiceAccountCreated) GetName() *Sealed {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+// Identity is an account elsewhere.
+type Identity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "https://accounts.example.com".
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// Keyed digest of issuer and subject, 16 bytes.
+	Digest        []byte  `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Subject       *Sealed `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Identity) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Identity) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *Identity) GetSubject() *Sealed {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+type IdentityLinked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Identity      *Identity              `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityLinked) Reset() {
+	*x = IdentityLinked{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityLinked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityLinked) ProtoMessage() {}
+
+func (x *IdentityLinked) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityLinked.ProtoReflect.Descriptor instead.
+func (*IdentityLinked) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *IdentityLinked) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+type IdentityUnlinked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Identity      *Identity              `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityUnlinked) Reset() {
+	*x = IdentityUnlinked{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityUnlinked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityUnlinked) ProtoMessage() {}
+
+func (x *IdentityUnlinked) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityUnlinked.ProtoReflect.Descriptor instead.
+func (*IdentityUnlinked) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *IdentityUnlinked) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
 	}
 	return nil
 }
@@ -1849,7 +3372,7 @@ type RoleGranted struct {
 
 func (x *RoleGranted) Reset() {
 	*x = RoleGranted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +3384,7 @@ func (x *RoleGranted) String() string {
 func (*RoleGranted) ProtoMessage() {}
 
 func (x *RoleGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +3397,7 @@ func (x *RoleGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleGranted.ProtoReflect.Descriptor instead.
 func (*RoleGranted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RoleGranted) GetGrant() *GrantChange {
@@ -1884,18 +3407,21 @@ func (x *RoleGranted) GetGrant() *GrantChange {
 	return nil
 }
 
-// RoleRevoked: with the membership in an organization go the user's overrides in its projects.
+// RoleRevoked: with the last hold on an organization, be it a role or a group, go the user's overrides in its projects.
 type RoleRevoked struct {
-	state            protoimpl.MessageState         `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent if the user was a member by groups alone.
 	Grant            *Grant                         `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
 	DroppedOverrides []*RoleRevoked_DroppedOverride `protobuf:"bytes,2,rep,name=dropped_overrides,json=droppedOverrides,proto3" json:"dropped_overrides,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Groups that the user left with it.
+	LeftGroupIds  []string `protobuf:"bytes,3,rep,name=left_group_ids,json=leftGroupIds,proto3" json:"left_group_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoleRevoked) Reset() {
 	*x = RoleRevoked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +3433,7 @@ func (x *RoleRevoked) String() string {
 func (*RoleRevoked) ProtoMessage() {}
 
 func (x *RoleRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +3446,7 @@ func (x *RoleRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleRevoked.ProtoReflect.Descriptor instead.
 func (*RoleRevoked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RoleRevoked) GetGrant() *Grant {
@@ -1937,10 +3463,845 @@ func (x *RoleRevoked) GetDroppedOverrides() []*RoleRevoked_DroppedOverride {
 	return nil
 }
 
+func (x *RoleRevoked) GetLeftGroupIds() []string {
+	if x != nil {
+		return x.LeftGroupIds
+	}
+	return nil
+}
+
+// MemberSuspended: the membership counts as NONE until MemberResumed; roles, overrides and groups are kept.
+type MemberSuspended struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberSuspended) Reset() {
+	*x = MemberSuspended{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberSuspended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberSuspended) ProtoMessage() {}
+
+func (x *MemberSuspended) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberSuspended.ProtoReflect.Descriptor instead.
+func (*MemberSuspended) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+type MemberResumed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberResumed) Reset() {
+	*x = MemberResumed{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberResumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberResumed) ProtoMessage() {}
+
+func (x *MemberResumed) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberResumed.ProtoReflect.Descriptor instead.
+func (*MemberResumed) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+// RoleDefined: a role of the organization's own.
+type RoleDefined struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Role          string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	Permissions   *PermissionNames       `protobuf:"bytes,3,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleDefined) Reset() {
+	*x = RoleDefined{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleDefined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleDefined) ProtoMessage() {}
+
+func (x *RoleDefined) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleDefined.ProtoReflect.Descriptor instead.
+func (*RoleDefined) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *RoleDefined) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RoleDefined) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *RoleDefined) GetPermissions() *PermissionNames {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+// PermissionNames are sorted, by the level they are held at: one name can exist at both.
+type PermissionNames struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Organization  []string               `protobuf:"bytes,1,rep,name=organization,proto3" json:"organization,omitempty"`
+	Project       []string               `protobuf:"bytes,2,rep,name=project,proto3" json:"project,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PermissionNames) Reset() {
+	*x = PermissionNames{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PermissionNames) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PermissionNames) ProtoMessage() {}
+
+func (x *PermissionNames) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PermissionNames.ProtoReflect.Descriptor instead.
+func (*PermissionNames) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PermissionNames) GetOrganization() []string {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *PermissionNames) GetProject() []string {
+	if x != nil {
+		return x.Project
+	}
+	return nil
+}
+
+type RoleUpdated struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Role           string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	Description    *StringChange          `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	OldPermissions *PermissionNames       `protobuf:"bytes,3,opt,name=old_permissions,json=oldPermissions,proto3" json:"old_permissions,omitempty"`
+	// Absent if they stay the same.
+	NewPermissions *PermissionNames `protobuf:"bytes,4,opt,name=new_permissions,json=newPermissions,proto3" json:"new_permissions,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RoleUpdated) Reset() {
+	*x = RoleUpdated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleUpdated) ProtoMessage() {}
+
+func (x *RoleUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleUpdated.ProtoReflect.Descriptor instead.
+func (*RoleUpdated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *RoleUpdated) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RoleUpdated) GetDescription() *StringChange {
+	if x != nil {
+		return x.Description
+	}
+	return nil
+}
+
+func (x *RoleUpdated) GetOldPermissions() *PermissionNames {
+	if x != nil {
+		return x.OldPermissions
+	}
+	return nil
+}
+
+func (x *RoleUpdated) GetNewPermissions() *PermissionNames {
+	if x != nil {
+		return x.NewPermissions
+	}
+	return nil
+}
+
+type RoleDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Role          string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	Permissions   *PermissionNames       `protobuf:"bytes,2,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleDeleted) Reset() {
+	*x = RoleDeleted{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleDeleted) ProtoMessage() {}
+
+func (x *RoleDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleDeleted.ProtoReflect.Descriptor instead.
+func (*RoleDeleted) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *RoleDeleted) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RoleDeleted) GetPermissions() *PermissionNames {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+// GroupCreated: everybody in the group is a member of the organization with the group's role, unless they have one of their
+// own.
+type GroupCreated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	ProjectRoles  []*ProjectRole         `protobuf:"bytes,3,rep,name=project_roles,json=projectRoles,proto3" json:"project_roles,omitempty"`
+	UserIds       []string               `protobuf:"bytes,4,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupCreated) Reset() {
+	*x = GroupCreated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupCreated) ProtoMessage() {}
+
+func (x *GroupCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupCreated.ProtoReflect.Descriptor instead.
+func (*GroupCreated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *GroupCreated) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GroupCreated) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *GroupCreated) GetProjectRoles() []*ProjectRole {
+	if x != nil {
+		return x.ProjectRoles
+	}
+	return nil
+}
+
+func (x *GroupCreated) GetUserIds() []string {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+// ProjectRole is a role in one project.
+type ProjectRole struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProjectId     string                 `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProjectRole) Reset() {
+	*x = ProjectRole{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProjectRole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProjectRole) ProtoMessage() {}
+
+func (x *ProjectRole) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProjectRole.ProtoReflect.Descriptor instead.
+func (*ProjectRole) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ProjectRole) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *ProjectRole) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+// GroupUpdated: overrides of those who are no members any more end with it.
+type GroupUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  *StringChange          `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Role  *StringChange          `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// An empty role on one side means that there was, or is, none.
+	ProjectRoles   []*GroupUpdated_ProjectRoleChange `protobuf:"bytes,3,rep,name=project_roles,json=projectRoles,proto3" json:"project_roles,omitempty"`
+	AddedUserIds   []string                          `protobuf:"bytes,4,rep,name=added_user_ids,json=addedUserIds,proto3" json:"added_user_ids,omitempty"`
+	RemovedUserIds []string                          `protobuf:"bytes,5,rep,name=removed_user_ids,json=removedUserIds,proto3" json:"removed_user_ids,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GroupUpdated) Reset() {
+	*x = GroupUpdated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupUpdated) ProtoMessage() {}
+
+func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
+func (*GroupUpdated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *GroupUpdated) GetName() *StringChange {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *GroupUpdated) GetRole() *StringChange {
+	if x != nil {
+		return x.Role
+	}
+	return nil
+}
+
+func (x *GroupUpdated) GetProjectRoles() []*GroupUpdated_ProjectRoleChange {
+	if x != nil {
+		return x.ProjectRoles
+	}
+	return nil
+}
+
+func (x *GroupUpdated) GetAddedUserIds() []string {
+	if x != nil {
+		return x.AddedUserIds
+	}
+	return nil
+}
+
+func (x *GroupUpdated) GetRemovedUserIds() []string {
+	if x != nil {
+		return x.RemovedUserIds
+	}
+	return nil
+}
+
+// GroupDeleted: as if everybody had been removed.
+type GroupDeleted struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Role         string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	ProjectRoles []*ProjectRole         `protobuf:"bytes,3,rep,name=project_roles,json=projectRoles,proto3" json:"project_roles,omitempty"`
+	// How many people were in it.
+	Members       uint32 `protobuf:"varint,4,opt,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupDeleted) Reset() {
+	*x = GroupDeleted{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupDeleted) ProtoMessage() {}
+
+func (x *GroupDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupDeleted.ProtoReflect.Descriptor instead.
+func (*GroupDeleted) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *GroupDeleted) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GroupDeleted) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *GroupDeleted) GetProjectRoles() []*ProjectRole {
+	if x != nil {
+		return x.ProjectRoles
+	}
+	return nil
+}
+
+func (x *GroupDeleted) GetMembers() uint32 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+// InvitationSent: project_id is set if it is for a project as well.
+type InvitationSent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sealed under the invitation's id, because there may be no account.
+	Email       *Sealed                `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	EmailDigest []byte                 `protobuf:"bytes,2,opt,name=email_digest,json=emailDigest,proto3" json:"email_digest,omitempty"`
+	Role        string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	ProjectRole string                 `protobuf:"bytes,4,opt,name=project_role,json=projectRole,proto3" json:"project_role,omitempty"`
+	ExpiresAt   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// SHA-256 of the token that accepts it.
+	TokenHash     []byte `protobuf:"bytes,6,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationSent) Reset() {
+	*x = InvitationSent{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationSent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationSent) ProtoMessage() {}
+
+func (x *InvitationSent) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationSent.ProtoReflect.Descriptor instead.
+func (*InvitationSent) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *InvitationSent) GetEmail() *Sealed {
+	if x != nil {
+		return x.Email
+	}
+	return nil
+}
+
+func (x *InvitationSent) GetEmailDigest() []byte {
+	if x != nil {
+		return x.EmailDigest
+	}
+	return nil
+}
+
+func (x *InvitationSent) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *InvitationSent) GetProjectRole() string {
+	if x != nil {
+		return x.ProjectRole
+	}
+	return ""
+}
+
+func (x *InvitationSent) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *InvitationSent) GetTokenHash() []byte {
+	if x != nil {
+		return x.TokenHash
+	}
+	return nil
+}
+
+// InvitationResent: another token and expiry; the token before is good no more.
+type InvitationResent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ExpiresAt     *TimeChange            `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	TokenHash     []byte                 `protobuf:"bytes,2,opt,name=token_hash,json=tokenHash,proto3" json:"token_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationResent) Reset() {
+	*x = InvitationResent{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationResent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationResent) ProtoMessage() {}
+
+func (x *InvitationResent) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationResent.ProtoReflect.Descriptor instead.
+func (*InvitationResent) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *InvitationResent) GetExpiresAt() *TimeChange {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *InvitationResent) GetTokenHash() []byte {
+	if x != nil {
+		return x.TokenHash
+	}
+	return nil
+}
+
+// InvitationAccepted: user_id accepted. What it added stands in the RoleGranted behind it.
+type InvitationAccepted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationAccepted) Reset() {
+	*x = InvitationAccepted{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationAccepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationAccepted) ProtoMessage() {}
+
+func (x *InvitationAccepted) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationAccepted.ProtoReflect.Descriptor instead.
+func (*InvitationAccepted) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{59}
+}
+
+type InvitationDeclined struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationDeclined) Reset() {
+	*x = InvitationDeclined{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationDeclined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationDeclined) ProtoMessage() {}
+
+func (x *InvitationDeclined) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationDeclined.ProtoReflect.Descriptor instead.
+func (*InvitationDeclined) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{60}
+}
+
+type InvitationRevoked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationRevoked) Reset() {
+	*x = InvitationRevoked{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationRevoked) ProtoMessage() {}
+
+func (x *InvitationRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationRevoked.ProtoReflect.Descriptor instead.
+func (*InvitationRevoked) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{61}
+}
+
 // Verifier tells whether a secret is the right one without holding it.
 type Verifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "hmac" or "langfuse".
+	// "hmac", "langfuse" or "bcrypt".
 	Scheme        string `protobuf:"bytes,1,opt,name=scheme,proto3" json:"scheme,omitempty"`
 	PepperId      string `protobuf:"bytes,2,opt,name=pepper_id,json=pepperId,proto3" json:"pepper_id,omitempty"`
 	Hash          []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
@@ -1950,7 +4311,7 @@ type Verifier struct {
 
 func (x *Verifier) Reset() {
 	*x = Verifier{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +4323,7 @@ func (x *Verifier) String() string {
 func (*Verifier) ProtoMessage() {}
 
 func (x *Verifier) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +4336,7 @@ func (x *Verifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verifier.ProtoReflect.Descriptor instead.
 func (*Verifier) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Verifier) GetScheme() string {
@@ -2017,7 +4378,7 @@ type KeyAttributes struct {
 
 func (x *KeyAttributes) Reset() {
 	*x = KeyAttributes{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +4390,7 @@ func (x *KeyAttributes) String() string {
 func (*KeyAttributes) ProtoMessage() {}
 
 func (x *KeyAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +4403,7 @@ func (x *KeyAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAttributes.ProtoReflect.Descriptor instead.
 func (*KeyAttributes) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *KeyAttributes) GetName() string {
@@ -2101,7 +4462,7 @@ type KeyCreated struct {
 
 func (x *KeyCreated) Reset() {
 	*x = KeyCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +4474,7 @@ func (x *KeyCreated) String() string {
 func (*KeyCreated) ProtoMessage() {}
 
 func (x *KeyCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +4487,7 @@ func (x *KeyCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyCreated.ProtoReflect.Descriptor instead.
 func (*KeyCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *KeyCreated) GetPublicKey() string {
@@ -2171,7 +4532,7 @@ type KeyUpdated struct {
 
 func (x *KeyUpdated) Reset() {
 	*x = KeyUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +4544,7 @@ func (x *KeyUpdated) String() string {
 func (*KeyUpdated) ProtoMessage() {}
 
 func (x *KeyUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2196,7 +4557,7 @@ func (x *KeyUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyUpdated.ProtoReflect.Descriptor instead.
 func (*KeyUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *KeyUpdated) GetName() *StringChange {
@@ -2253,7 +4614,7 @@ type KeyRotated struct {
 
 func (x *KeyRotated) Reset() {
 	*x = KeyRotated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +4626,7 @@ func (x *KeyRotated) String() string {
 func (*KeyRotated) ProtoMessage() {}
 
 func (x *KeyRotated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +4639,7 @@ func (x *KeyRotated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRotated.ProtoReflect.Descriptor instead.
 func (*KeyRotated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *KeyRotated) GetSuccessorKeyId() string {
@@ -2311,7 +4672,7 @@ type KeyRevoked struct {
 
 func (x *KeyRevoked) Reset() {
 	*x = KeyRevoked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +4684,7 @@ func (x *KeyRevoked) String() string {
 func (*KeyRevoked) ProtoMessage() {}
 
 func (x *KeyRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,12 +4697,372 @@ func (x *KeyRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRevoked.ProtoReflect.Descriptor instead.
 func (*KeyRevoked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *KeyRevoked) GetPublicKey() string {
 	if x != nil {
 		return x.PublicKey
+	}
+	return ""
+}
+
+// KeyRehashed: the key's secret was right, and is verified by a better scheme from here on.
+type KeyRehashed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OldScheme     string                 `protobuf:"bytes,1,opt,name=old_scheme,json=oldScheme,proto3" json:"old_scheme,omitempty"`
+	Verifier      *Verifier              `protobuf:"bytes,2,opt,name=verifier,proto3" json:"verifier,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyRehashed) Reset() {
+	*x = KeyRehashed{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyRehashed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyRehashed) ProtoMessage() {}
+
+func (x *KeyRehashed) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyRehashed.ProtoReflect.Descriptor instead.
+func (*KeyRehashed) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *KeyRehashed) GetOldScheme() string {
+	if x != nil {
+		return x.OldScheme
+	}
+	return ""
+}
+
+func (x *KeyRehashed) GetVerifier() *Verifier {
+	if x != nil {
+		return x.Verifier
+	}
+	return nil
+}
+
+// KeyImported: a key that was made elsewhere, as KeyCreated.
+type KeyImported struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   *KeyCreated            `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// When it was made there.
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyImported) Reset() {
+	*x = KeyImported{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyImported) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyImported) ProtoMessage() {}
+
+func (x *KeyImported) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyImported.ProtoReflect.Descriptor instead.
+func (*KeyImported) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *KeyImported) GetKey() *KeyCreated {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *KeyImported) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+type CatalogExtended_Permission struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "organization" or "project".
+	Level string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	Name  string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The weakest built-in role that holds it; stronger ones do as well.
+	FromRole      string `protobuf:"bytes,3,opt,name=from_role,json=fromRole,proto3" json:"from_role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CatalogExtended_Permission) Reset() {
+	*x = CatalogExtended_Permission{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CatalogExtended_Permission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CatalogExtended_Permission) ProtoMessage() {}
+
+func (x *CatalogExtended_Permission) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CatalogExtended_Permission.ProtoReflect.Descriptor instead.
+func (*CatalogExtended_Permission) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *CatalogExtended_Permission) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *CatalogExtended_Permission) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CatalogExtended_Permission) GetFromRole() string {
+	if x != nil {
+		return x.FromRole
+	}
+	return ""
+}
+
+type Policy_SignUpGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Role  string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// May be empty.
+	ProjectId     string `protobuf:"bytes,3,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ProjectRole   string `protobuf:"bytes,4,opt,name=project_role,json=projectRole,proto3" json:"project_role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy_SignUpGrant) Reset() {
+	*x = Policy_SignUpGrant{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy_SignUpGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy_SignUpGrant) ProtoMessage() {}
+
+func (x *Policy_SignUpGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy_SignUpGrant.ProtoReflect.Descriptor instead.
+func (*Policy_SignUpGrant) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *Policy_SignUpGrant) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *Policy_SignUpGrant) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Policy_SignUpGrant) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *Policy_SignUpGrant) GetProjectRole() string {
+	if x != nil {
+		return x.ProjectRole
+	}
+	return ""
+}
+
+type PlanDefined_Plan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Quotas        *Quotas                `protobuf:"bytes,2,opt,name=quotas,proto3" json:"quotas,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanDefined_Plan) Reset() {
+	*x = PlanDefined_Plan{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanDefined_Plan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanDefined_Plan) ProtoMessage() {}
+
+func (x *PlanDefined_Plan) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanDefined_Plan.ProtoReflect.Descriptor instead.
+func (*PlanDefined_Plan) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{18, 0}
+}
+
+func (x *PlanDefined_Plan) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PlanDefined_Plan) GetQuotas() *Quotas {
+	if x != nil {
+		return x.Quotas
+	}
+	return nil
+}
+
+type DataPlaneRegistered_DataPlane struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	BaseUrl string                 `protobuf:"bytes,1,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	Region  string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	// Serves one organization alone.
+	Dedicated bool `protobuf:"varint,3,opt,name=dedicated,proto3" json:"dedicated,omitempty"`
+	// How the data plane stores keys: "hmac" or "langfuse".
+	KeyScheme     string `protobuf:"bytes,4,opt,name=key_scheme,json=keyScheme,proto3" json:"key_scheme,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataPlaneRegistered_DataPlane) Reset() {
+	*x = DataPlaneRegistered_DataPlane{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataPlaneRegistered_DataPlane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataPlaneRegistered_DataPlane) ProtoMessage() {}
+
+func (x *DataPlaneRegistered_DataPlane) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataPlaneRegistered_DataPlane.ProtoReflect.Descriptor instead.
+func (*DataPlaneRegistered_DataPlane) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{19, 0}
+}
+
+func (x *DataPlaneRegistered_DataPlane) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *DataPlaneRegistered_DataPlane) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *DataPlaneRegistered_DataPlane) GetDedicated() bool {
+	if x != nil {
+		return x.Dedicated
+	}
+	return false
+}
+
+func (x *DataPlaneRegistered_DataPlane) GetKeyScheme() string {
+	if x != nil {
+		return x.KeyScheme
 	}
 	return ""
 }
@@ -2356,7 +5077,7 @@ type ProjectTransferred_DroppedOverride struct {
 
 func (x *ProjectTransferred_DroppedOverride) Reset() {
 	*x = ProjectTransferred_DroppedOverride{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +5089,7 @@ func (x *ProjectTransferred_DroppedOverride) String() string {
 func (*ProjectTransferred_DroppedOverride) ProtoMessage() {}
 
 func (x *ProjectTransferred_DroppedOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +5102,7 @@ func (x *ProjectTransferred_DroppedOverride) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use ProjectTransferred_DroppedOverride.ProtoReflect.Descriptor instead.
 func (*ProjectTransferred_DroppedOverride) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{21, 0}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32, 0}
 }
 
 func (x *ProjectTransferred_DroppedOverride) GetUserId() string {
@@ -2398,6 +5119,58 @@ func (x *ProjectTransferred_DroppedOverride) GetGrant() *Grant {
 	return nil
 }
 
+type ProjectTransferred_DroppedGroupRole struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProjectTransferred_DroppedGroupRole) Reset() {
+	*x = ProjectTransferred_DroppedGroupRole{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProjectTransferred_DroppedGroupRole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProjectTransferred_DroppedGroupRole) ProtoMessage() {}
+
+func (x *ProjectTransferred_DroppedGroupRole) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProjectTransferred_DroppedGroupRole.ProtoReflect.Descriptor instead.
+func (*ProjectTransferred_DroppedGroupRole) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32, 1}
+}
+
+func (x *ProjectTransferred_DroppedGroupRole) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *ProjectTransferred_DroppedGroupRole) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
 type RoleRevoked_DroppedOverride struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ProjectId     string                 `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
@@ -2408,7 +5181,7 @@ type RoleRevoked_DroppedOverride struct {
 
 func (x *RoleRevoked_DroppedOverride) Reset() {
 	*x = RoleRevoked_DroppedOverride{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +5193,7 @@ func (x *RoleRevoked_DroppedOverride) String() string {
 func (*RoleRevoked_DroppedOverride) ProtoMessage() {}
 
 func (x *RoleRevoked_DroppedOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +5206,7 @@ func (x *RoleRevoked_DroppedOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleRevoked_DroppedOverride.ProtoReflect.Descriptor instead.
 func (*RoleRevoked_DroppedOverride) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{28, 0}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{46, 0}
 }
 
 func (x *RoleRevoked_DroppedOverride) GetProjectId() string {
@@ -2450,20 +5223,82 @@ func (x *RoleRevoked_DroppedOverride) GetGrant() *Grant {
 	return nil
 }
 
+type GroupUpdated_ProjectRoleChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProjectId     string                 `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	Role          *StringChange          `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupUpdated_ProjectRoleChange) Reset() {
+	*x = GroupUpdated_ProjectRoleChange{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupUpdated_ProjectRoleChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupUpdated_ProjectRoleChange) ProtoMessage() {}
+
+func (x *GroupUpdated_ProjectRoleChange) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupUpdated_ProjectRoleChange.ProtoReflect.Descriptor instead.
+func (*GroupUpdated_ProjectRoleChange) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{55, 0}
+}
+
+func (x *GroupUpdated_ProjectRoleChange) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *GroupUpdated_ProjectRoleChange) GetRole() *StringChange {
+	if x != nil {
+		return x.Role
+	}
+	return nil
+}
+
 var File_tenure_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1btenure/event/v1/event.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\r\n" +
+	"\x1btenure/event/v1/event.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf \n" +
 	"\x05Event\x12\x17\n" +
 	"\aorg_ids\x18\x01 \x03(\tR\x06orgIds\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x02 \x01(\tR\tprojectId\x12\x17\n" +
 	"\auser_id\x18\x03 \x01(\tR\x06userId\x12\x15\n" +
-	"\x06key_id\x18\x04 \x01(\tR\x05keyId\x12M\n" +
+	"\x06key_id\x18\x04 \x01(\tR\x05keyId\x12\x19\n" +
+	"\bgroup_id\x18\x05 \x01(\tR\agroupId\x12#\n" +
+	"\rinvitation_id\x18\x06 \x01(\tR\finvitationId\x12\x19\n" +
+	"\boffer_id\x18\a \x01(\tR\aofferId\x12M\n" +
 	"\x10instance_created\x18\n" +
 	" \x01(\v2 .tenure.event.v1.InstanceCreatedH\x00R\x0finstanceCreated\x12P\n" +
-	"\x11pepper_introduced\x18\v \x01(\v2!.tenure.event.v1.PepperIntroducedH\x00R\x10pepperIntroduced\x12>\n" +
+	"\x11pepper_introduced\x18\v \x01(\v2!.tenure.event.v1.PepperIntroducedH\x00R\x10pepperIntroduced\x12M\n" +
+	"\x10catalog_extended\x18\f \x01(\v2 .tenure.event.v1.CatalogExtendedH\x00R\x0fcatalogExtended\x12]\n" +
+	"\x16instance_admin_granted\x18\r \x01(\v2%.tenure.event.v1.InstanceAdminGrantedH\x00R\x14instanceAdminGranted\x12]\n" +
+	"\x16instance_admin_revoked\x18\x0e \x01(\v2%.tenure.event.v1.InstanceAdminRevokedH\x00R\x14instanceAdminRevoked\x12G\n" +
+	"\x0epolicy_updated\x18\x0f \x01(\v2\x1e.tenure.event.v1.PolicyUpdatedH\x00R\rpolicyUpdated\x12A\n" +
+	"\fplan_defined\x18\x10 \x01(\v2\x1c.tenure.event.v1.PlanDefinedH\x00R\vplanDefined\x12Z\n" +
+	"\x15data_plane_registered\x18\x11 \x01(\v2$.tenure.event.v1.DataPlaneRegisteredH\x00R\x13dataPlaneRegistered\x12A\n" +
+	"\finit_applied\x18\x12 \x01(\v2\x1c.tenure.event.v1.InitAppliedH\x00R\vinitApplied\x12>\n" +
 	"\vorg_created\x18\x14 \x01(\v2\x1b.tenure.event.v1.OrgCreatedH\x00R\n" +
 	"orgCreated\x12>\n" +
 	"\vorg_updated\x18\x15 \x01(\v2\x1b.tenure.event.v1.OrgUpdatedH\x00R\n" +
@@ -2472,20 +5307,32 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\vorg_resumed\x18\x17 \x01(\v2\x1b.tenure.event.v1.OrgResumedH\x00R\n" +
 	"orgResumed\x12>\n" +
 	"\vorg_deleted\x18\x18 \x01(\v2\x1b.tenure.event.v1.OrgDeletedH\x00R\n" +
-	"orgDeleted\x12J\n" +
+	"orgDeleted\x12?\n" +
+	"\forg_plan_set\x18\x19 \x01(\v2\x1b.tenure.event.v1.OrgPlanSetH\x00R\n" +
+	"orgPlanSet\x12;\n" +
+	"\n" +
+	"org_placed\x18\x1a \x01(\v2\x1a.tenure.event.v1.OrgPlacedH\x00R\torgPlaced\x12J\n" +
 	"\x0fproject_created\x18\x1e \x01(\v2\x1f.tenure.event.v1.ProjectCreatedH\x00R\x0eprojectCreated\x12J\n" +
 	"\x0fproject_updated\x18\x1f \x01(\v2\x1f.tenure.event.v1.ProjectUpdatedH\x00R\x0eprojectUpdated\x12J\n" +
 	"\x0fproject_deleted\x18  \x01(\v2\x1f.tenure.event.v1.ProjectDeletedH\x00R\x0eprojectDeleted\x12M\n" +
 	"\x10project_restored\x18! \x01(\v2 .tenure.event.v1.ProjectRestoredH\x00R\x0fprojectRestored\x12V\n" +
-	"\x13project_transferred\x18\" \x01(\v2#.tenure.event.v1.ProjectTransferredH\x00R\x12projectTransferred\x12J\n" +
+	"\x13project_transferred\x18\" \x01(\v2#.tenure.event.v1.ProjectTransferredH\x00R\x12projectTransferred\x12M\n" +
+	"\x10transfer_offered\x18# \x01(\v2 .tenure.event.v1.TransferOfferedH\x00R\x0ftransferOffered\x12P\n" +
+	"\x11transfer_declined\x18$ \x01(\v2!.tenure.event.v1.TransferDeclinedH\x00R\x10transferDeclined\x12S\n" +
+	"\x12transfer_cancelled\x18% \x01(\v2\".tenure.event.v1.TransferCancelledH\x00R\x11transferCancelled\x12J\n" +
 	"\x0fuser_registered\x18( \x01(\v2\x1f.tenure.event.v1.UserRegisteredH\x00R\x0euserRegistered\x12A\n" +
 	"\fuser_updated\x18) \x01(\v2\x1c.tenure.event.v1.UserUpdatedH\x00R\vuserUpdated\x12M\n" +
 	"\x10user_deactivated\x18* \x01(\v2 .tenure.event.v1.UserDeactivatedH\x00R\x0fuserDeactivated\x12M\n" +
 	"\x10user_reactivated\x18+ \x01(\v2 .tenure.event.v1.UserReactivatedH\x00R\x0fuserReactivated\x12>\n" +
 	"\vuser_erased\x18, \x01(\v2\x1b.tenure.event.v1.UserErasedH\x00R\n" +
-	"userErased\x12A\n" +
+	"userErased\x12`\n" +
+	"\x17service_account_created\x18- \x01(\v2&.tenure.event.v1.ServiceAccountCreatedH\x00R\x15serviceAccountCreated\x12J\n" +
+	"\x0fidentity_linked\x18. \x01(\v2\x1f.tenure.event.v1.IdentityLinkedH\x00R\x0eidentityLinked\x12P\n" +
+	"\x11identity_unlinked\x18/ \x01(\v2!.tenure.event.v1.IdentityUnlinkedH\x00R\x10identityUnlinked\x12A\n" +
 	"\frole_granted\x182 \x01(\v2\x1c.tenure.event.v1.RoleGrantedH\x00R\vroleGranted\x12A\n" +
-	"\frole_revoked\x183 \x01(\v2\x1c.tenure.event.v1.RoleRevokedH\x00R\vroleRevoked\x12>\n" +
+	"\frole_revoked\x183 \x01(\v2\x1c.tenure.event.v1.RoleRevokedH\x00R\vroleRevoked\x12M\n" +
+	"\x10member_suspended\x184 \x01(\v2 .tenure.event.v1.MemberSuspendedH\x00R\x0fmemberSuspended\x12G\n" +
+	"\x0emember_resumed\x185 \x01(\v2\x1e.tenure.event.v1.MemberResumedH\x00R\rmemberResumed\x12>\n" +
 	"\vkey_created\x18< \x01(\v2\x1b.tenure.event.v1.KeyCreatedH\x00R\n" +
 	"keyCreated\x12>\n" +
 	"\vkey_updated\x18= \x01(\v2\x1b.tenure.event.v1.KeyUpdatedH\x00R\n" +
@@ -2493,7 +5340,20 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\vkey_rotated\x18> \x01(\v2\x1b.tenure.event.v1.KeyRotatedH\x00R\n" +
 	"keyRotated\x12>\n" +
 	"\vkey_revoked\x18? \x01(\v2\x1b.tenure.event.v1.KeyRevokedH\x00R\n" +
-	"keyRevokedB\x06\n" +
+	"keyRevoked\x12A\n" +
+	"\fkey_rehashed\x18@ \x01(\v2\x1c.tenure.event.v1.KeyRehashedH\x00R\vkeyRehashed\x12A\n" +
+	"\fkey_imported\x18A \x01(\v2\x1c.tenure.event.v1.KeyImportedH\x00R\vkeyImported\x12A\n" +
+	"\frole_defined\x18F \x01(\v2\x1c.tenure.event.v1.RoleDefinedH\x00R\vroleDefined\x12A\n" +
+	"\frole_updated\x18G \x01(\v2\x1c.tenure.event.v1.RoleUpdatedH\x00R\vroleUpdated\x12A\n" +
+	"\frole_deleted\x18H \x01(\v2\x1c.tenure.event.v1.RoleDeletedH\x00R\vroleDeleted\x12D\n" +
+	"\rgroup_created\x18P \x01(\v2\x1d.tenure.event.v1.GroupCreatedH\x00R\fgroupCreated\x12D\n" +
+	"\rgroup_updated\x18Q \x01(\v2\x1d.tenure.event.v1.GroupUpdatedH\x00R\fgroupUpdated\x12D\n" +
+	"\rgroup_deleted\x18R \x01(\v2\x1d.tenure.event.v1.GroupDeletedH\x00R\fgroupDeleted\x12J\n" +
+	"\x0finvitation_sent\x18Z \x01(\v2\x1f.tenure.event.v1.InvitationSentH\x00R\x0einvitationSent\x12P\n" +
+	"\x11invitation_resent\x18[ \x01(\v2!.tenure.event.v1.InvitationResentH\x00R\x10invitationResent\x12V\n" +
+	"\x13invitation_accepted\x18\\ \x01(\v2#.tenure.event.v1.InvitationAcceptedH\x00R\x12invitationAccepted\x12V\n" +
+	"\x13invitation_declined\x18] \x01(\v2#.tenure.event.v1.InvitationDeclinedH\x00R\x12invitationDeclined\x12S\n" +
+	"\x12invitation_revoked\x18^ \x01(\v2\".tenure.event.v1.InvitationRevokedH\x00R\x11invitationRevokedB\x06\n" +
 	"\x04body\"6\n" +
 	"\x06Sealed\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
@@ -2538,18 +5398,85 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\x14idempotency_capacity\x18\x04 \x01(\rR\x13idempotencyCapacity\"Z\n" +
 	"\x10PepperIntroduced\x12\"\n" +
 	"\rold_pepper_id\x18\x01 \x01(\tR\voldPepperId\x12\"\n" +
-	"\rnew_pepper_id\x18\x02 \x01(\tR\vnewPepperId\"\xa4\x01\n" +
+	"\rnew_pepper_id\x18\x02 \x01(\tR\vnewPepperId\"\xe4\x01\n" +
+	"\x0fCatalogExtended\x12=\n" +
+	"\x03old\x18\x01 \x03(\v2+.tenure.event.v1.CatalogExtended.PermissionR\x03old\x12=\n" +
+	"\x03new\x18\x02 \x03(\v2+.tenure.event.v1.CatalogExtended.PermissionR\x03new\x1aS\n" +
+	"\n" +
+	"Permission\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
+	"\tfrom_role\x18\x03 \x01(\tR\bfromRole\"\x16\n" +
+	"\x14InstanceAdminGranted\"\x16\n" +
+	"\x14InstanceAdminRevoked\"\x8b\x05\n" +
+	"\x06Policy\x12(\n" +
+	"\x10org_name_pattern\x18\x01 \x01(\tR\x0eorgNamePattern\x120\n" +
+	"\x14project_name_pattern\x18\x02 \x01(\tR\x12projectNamePattern\x12\"\n" +
+	"\rorg_name_form\x18\x03 \x01(\tR\vorgNameForm\x12*\n" +
+	"\x11project_name_form\x18\x04 \x01(\tR\x0fprojectNameForm\x12\x1b\n" +
+	"\twarn_only\x18\x05 \x01(\bR\bwarnOnly\x12F\n" +
+	"\forg_creators\x18\x06 \x01(\x0e2#.tenure.event.v1.Policy.OrgCreatorsR\vorgCreators\x12'\n" +
+	"\x0fcreator_domains\x18\a \x03(\tR\x0ecreatorDomains\x12%\n" +
+	"\x0ecreator_emails\x18\b \x03(\fR\rcreatorEmails\x12<\n" +
+	"\asign_up\x18\t \x03(\v2#.tenure.event.v1.Policy.SignUpGrantR\x06signUp\x1az\n" +
+	"\vSignUpGrant\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x03 \x01(\tR\tprojectId\x12!\n" +
+	"\fproject_role\x18\x04 \x01(\tR\vprojectRole\"f\n" +
+	"\vOrgCreators\x12\x1c\n" +
+	"\x18ORG_CREATORS_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13ORG_CREATORS_LISTED\x10\x01\x12 \n" +
+	"\x1cORG_CREATORS_INSTANCE_ADMINS\x10\x02\"e\n" +
+	"\rPolicyUpdated\x12)\n" +
+	"\x03old\x18\x01 \x01(\v2\x17.tenure.event.v1.PolicyR\x03old\x12)\n" +
+	"\x03new\x18\x02 \x01(\v2\x17.tenure.event.v1.PolicyR\x03new\"\x83\x01\n" +
+	"\x06Quotas\x12\x1f\n" +
+	"\bprojects\x18\x01 \x01(\rH\x00R\bprojects\x88\x01\x01\x12\x1d\n" +
+	"\amembers\x18\x02 \x01(\rH\x01R\amembers\x88\x01\x01\x12\x17\n" +
+	"\x04keys\x18\x03 \x01(\rH\x02R\x04keys\x88\x01\x01B\v\n" +
+	"\t_projectsB\n" +
+	"\n" +
+	"\b_membersB\a\n" +
+	"\x05_keys\"\xdd\x01\n" +
+	"\vPlanDefined\x12\x17\n" +
+	"\aplan_id\x18\x01 \x01(\tR\x06planId\x123\n" +
+	"\x03old\x18\x02 \x01(\v2!.tenure.event.v1.PlanDefined.PlanR\x03old\x123\n" +
+	"\x03new\x18\x03 \x01(\v2!.tenure.event.v1.PlanDefined.PlanR\x03new\x1aK\n" +
+	"\x04Plan\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12/\n" +
+	"\x06quotas\x18\x02 \x01(\v2\x17.tenure.event.v1.QuotasR\x06quotas\"\xba\x02\n" +
+	"\x13DataPlaneRegistered\x12\"\n" +
+	"\rdata_plane_id\x18\x01 \x01(\tR\vdataPlaneId\x12@\n" +
+	"\x03old\x18\x02 \x01(\v2..tenure.event.v1.DataPlaneRegistered.DataPlaneR\x03old\x12@\n" +
+	"\x03new\x18\x03 \x01(\v2..tenure.event.v1.DataPlaneRegistered.DataPlaneR\x03new\x1a{\n" +
+	"\tDataPlane\x12\x19\n" +
+	"\bbase_url\x18\x01 \x01(\tR\abaseUrl\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1c\n" +
+	"\tdedicated\x18\x03 \x01(\bR\tdedicated\x12\x1d\n" +
+	"\n" +
+	"key_scheme\x18\x04 \x01(\tR\tkeyScheme\"#\n" +
+	"\vInitApplied\x12\x14\n" +
+	"\x05given\x18\x01 \x03(\tR\x05given\"\xc2\x01\n" +
 	"\n" +
 	"OrgCreated\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12E\n" +
-	"\bmetadata\x18\x02 \x03(\v2).tenure.event.v1.OrgCreated.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x02 \x03(\v2).tenure.event.v1.OrgCreated.MetadataEntryR\bmetadata\x12\x1c\n" +
+	"\tresidency\x18\x03 \x01(\tR\tresidency\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"w\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb4\x01\n" +
 	"\n" +
 	"OrgUpdated\x121\n" +
 	"\x04name\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04name\x126\n" +
-	"\bmetadata\x18\x02 \x01(\v2\x1a.tenure.event.v1.MapChangeR\bmetadata\"\x0e\n" +
+	"\bmetadata\x18\x02 \x01(\v2\x1a.tenure.event.v1.MapChangeR\bmetadata\x12;\n" +
+	"\tresidency\x18\x03 \x01(\v2\x1d.tenure.event.v1.StringChangeR\tresidency\"D\n" +
+	"\n" +
+	"OrgPlanSet\x126\n" +
+	"\aplan_id\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x06planId\"N\n" +
+	"\tOrgPlaced\x12A\n" +
+	"\rdata_plane_id\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\vdataPlaneId\"\x0e\n" +
 	"\fOrgSuspended\"\f\n" +
 	"\n" +
 	"OrgResumed\"<\n" +
@@ -2573,13 +5500,23 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\x0eProjectDeleted\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"D\n" +
 	"\x0fProjectRestored\x121\n" +
-	"\x04name\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04name\"\x83\x02\n" +
+	"\x04name\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04name\"\xe2\x03\n" +
 	"\x12ProjectTransferred\x121\n" +
 	"\x04name\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04name\x12`\n" +
-	"\x11dropped_overrides\x18\x02 \x03(\v23.tenure.event.v1.ProjectTransferred.DroppedOverrideR\x10droppedOverrides\x1aX\n" +
+	"\x11dropped_overrides\x18\x02 \x03(\v23.tenure.event.v1.ProjectTransferred.DroppedOverrideR\x10droppedOverrides\x12d\n" +
+	"\x13dropped_group_roles\x18\x03 \x03(\v24.tenure.event.v1.ProjectTransferred.DroppedGroupRoleR\x11droppedGroupRoles\x124\n" +
+	"\x16changed_invitation_ids\x18\x04 \x03(\tR\x14changedInvitationIds\x1aX\n" +
 	"\x0fDroppedOverride\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12,\n" +
-	"\x05grant\x18\x02 \x01(\v2\x16.tenure.event.v1.GrantR\x05grant\"\x8f\x01\n" +
+	"\x05grant\x18\x02 \x01(\v2\x16.tenure.event.v1.GrantR\x05grant\x1aA\n" +
+	"\x10DroppedGroupRole\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\"L\n" +
+	"\x0fTransferOffered\x129\n" +
+	"\n" +
+	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x12\n" +
+	"\x10TransferDeclined\"\x13\n" +
+	"\x11TransferCancelled\"\x8f\x01\n" +
 	"\x0eUserRegistered\x12-\n" +
 	"\x05email\x18\x01 \x01(\v2\x17.tenure.event.v1.SealedR\x05email\x12!\n" +
 	"\femail_digest\x18\x02 \x01(\fR\vemailDigest\x12+\n" +
@@ -2593,16 +5530,85 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\x0fUserReactivated\"/\n" +
 	"\n" +
 	"UserErased\x12!\n" +
-	"\femail_digest\x18\x01 \x01(\fR\vemailDigest\"A\n" +
+	"\femail_digest\x18\x01 \x01(\fR\vemailDigest\"D\n" +
+	"\x15ServiceAccountCreated\x12+\n" +
+	"\x04name\x18\x01 \x01(\v2\x17.tenure.event.v1.SealedR\x04name\"m\n" +
+	"\bIdentity\x12\x16\n" +
+	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\x121\n" +
+	"\asubject\x18\x03 \x01(\v2\x17.tenure.event.v1.SealedR\asubject\"G\n" +
+	"\x0eIdentityLinked\x125\n" +
+	"\bidentity\x18\x01 \x01(\v2\x19.tenure.event.v1.IdentityR\bidentity\"I\n" +
+	"\x10IdentityUnlinked\x125\n" +
+	"\bidentity\x18\x01 \x01(\v2\x19.tenure.event.v1.IdentityR\bidentity\"A\n" +
 	"\vRoleGranted\x122\n" +
-	"\x05grant\x18\x01 \x01(\v2\x1c.tenure.event.v1.GrantChangeR\x05grant\"\xf6\x01\n" +
+	"\x05grant\x18\x01 \x01(\v2\x1c.tenure.event.v1.GrantChangeR\x05grant\"\x9c\x02\n" +
 	"\vRoleRevoked\x12,\n" +
 	"\x05grant\x18\x01 \x01(\v2\x16.tenure.event.v1.GrantR\x05grant\x12Y\n" +
-	"\x11dropped_overrides\x18\x02 \x03(\v2,.tenure.event.v1.RoleRevoked.DroppedOverrideR\x10droppedOverrides\x1a^\n" +
+	"\x11dropped_overrides\x18\x02 \x03(\v2,.tenure.event.v1.RoleRevoked.DroppedOverrideR\x10droppedOverrides\x12$\n" +
+	"\x0eleft_group_ids\x18\x03 \x03(\tR\fleftGroupIds\x1a^\n" +
 	"\x0fDroppedOverride\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tR\tprojectId\x12,\n" +
-	"\x05grant\x18\x02 \x01(\v2\x16.tenure.event.v1.GrantR\x05grant\"S\n" +
+	"\x05grant\x18\x02 \x01(\v2\x16.tenure.event.v1.GrantR\x05grant\"\x11\n" +
+	"\x0fMemberSuspended\"\x0f\n" +
+	"\rMemberResumed\"\x87\x01\n" +
+	"\vRoleDefined\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12B\n" +
+	"\vpermissions\x18\x03 \x01(\v2 .tenure.event.v1.PermissionNamesR\vpermissions\"O\n" +
+	"\x0fPermissionNames\x12\"\n" +
+	"\forganization\x18\x01 \x03(\tR\forganization\x12\x18\n" +
+	"\aproject\x18\x02 \x03(\tR\aproject\"\xf8\x01\n" +
+	"\vRoleUpdated\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12?\n" +
+	"\vdescription\x18\x02 \x01(\v2\x1d.tenure.event.v1.StringChangeR\vdescription\x12I\n" +
+	"\x0fold_permissions\x18\x03 \x01(\v2 .tenure.event.v1.PermissionNamesR\x0eoldPermissions\x12I\n" +
+	"\x0fnew_permissions\x18\x04 \x01(\v2 .tenure.event.v1.PermissionNamesR\x0enewPermissions\"e\n" +
+	"\vRoleDeleted\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12B\n" +
+	"\vpermissions\x18\x02 \x01(\v2 .tenure.event.v1.PermissionNamesR\vpermissions\"\x94\x01\n" +
+	"\fGroupCreated\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12A\n" +
+	"\rproject_roles\x18\x03 \x03(\v2\x1c.tenure.event.v1.ProjectRoleR\fprojectRoles\x12\x19\n" +
+	"\buser_ids\x18\x04 \x03(\tR\auserIds\"@\n" +
+	"\vProjectRole\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\"\x81\x03\n" +
+	"\fGroupUpdated\x121\n" +
+	"\x04name\x18\x01 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04name\x121\n" +
+	"\x04role\x18\x02 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04role\x12T\n" +
+	"\rproject_roles\x18\x03 \x03(\v2/.tenure.event.v1.GroupUpdated.ProjectRoleChangeR\fprojectRoles\x12$\n" +
+	"\x0eadded_user_ids\x18\x04 \x03(\tR\faddedUserIds\x12(\n" +
+	"\x10removed_user_ids\x18\x05 \x03(\tR\x0eremovedUserIds\x1ae\n" +
+	"\x11ProjectRoleChange\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x121\n" +
+	"\x04role\x18\x02 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x04role\"\x93\x01\n" +
+	"\fGroupDeleted\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12A\n" +
+	"\rproject_roles\x18\x03 \x03(\v2\x1c.tenure.event.v1.ProjectRoleR\fprojectRoles\x12\x18\n" +
+	"\amembers\x18\x04 \x01(\rR\amembers\"\xf3\x01\n" +
+	"\x0eInvitationSent\x12-\n" +
+	"\x05email\x18\x01 \x01(\v2\x17.tenure.event.v1.SealedR\x05email\x12!\n" +
+	"\femail_digest\x18\x02 \x01(\fR\vemailDigest\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12!\n" +
+	"\fproject_role\x18\x04 \x01(\tR\vprojectRole\x129\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1d\n" +
+	"\n" +
+	"token_hash\x18\x06 \x01(\fR\ttokenHash\"m\n" +
+	"\x10InvitationResent\x12:\n" +
+	"\n" +
+	"expires_at\x18\x01 \x01(\v2\x1b.tenure.event.v1.TimeChangeR\texpiresAt\x12\x1d\n" +
+	"\n" +
+	"token_hash\x18\x02 \x01(\fR\ttokenHash\"\x14\n" +
+	"\x12InvitationAccepted\"\x14\n" +
+	"\x12InvitationDeclined\"\x13\n" +
+	"\x11InvitationRevoked\"S\n" +
 	"\bVerifier\x12\x16\n" +
 	"\x06scheme\x18\x01 \x01(\tR\x06scheme\x12\x1b\n" +
 	"\tpepper_id\x18\x02 \x01(\tR\bpepperId\x12\x12\n" +
@@ -2642,7 +5648,15 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"KeyRevoked\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x01 \x01(\tR\tpublicKeyB\xbd\x01\n" +
+	"public_key\x18\x01 \x01(\tR\tpublicKey\"c\n" +
+	"\vKeyRehashed\x12\x1d\n" +
+	"\n" +
+	"old_scheme\x18\x01 \x01(\tR\toldScheme\x125\n" +
+	"\bverifier\x18\x02 \x01(\v2\x19.tenure.event.v1.VerifierR\bverifier\"w\n" +
+	"\vKeyImported\x12-\n" +
+	"\x03key\x18\x01 \x01(\v2\x1b.tenure.event.v1.KeyCreatedR\x03key\x129\n" +
+	"\n" +
+	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAtB\xbd\x01\n" +
 	"\x13com.tenure.event.v1B\n" +
 	"EventProtoP\x01Z<github.com/tenurehq/tenure/proto/gen/tenure/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTenure.Event.V1\xca\x02\x0fTenure\\Event\\V1\xe2\x02\x1bTenure\\Event\\V1\\GPBMetadata\xea\x02\x11Tenure::Event::V1b\x06proto3"
 
@@ -2658,120 +5672,230 @@ func file_tenure_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tenure_event_v1_event_proto_rawDescData
 }
 
-var file_tenure_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_tenure_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tenure_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
 var file_tenure_event_v1_event_proto_goTypes = []any{
-	(*Event)(nil),              // 0: tenure.event.v1.Event
-	(*Sealed)(nil),             // 1: tenure.event.v1.Sealed
-	(*StringChange)(nil),       // 2: tenure.event.v1.StringChange
-	(*UintChange)(nil),         // 3: tenure.event.v1.UintChange
-	(*StringsChange)(nil),      // 4: tenure.event.v1.StringsChange
-	(*MapChange)(nil),          // 5: tenure.event.v1.MapChange
-	(*SealedChange)(nil),       // 6: tenure.event.v1.SealedChange
-	(*TimeChange)(nil),         // 7: tenure.event.v1.TimeChange
-	(*Grant)(nil),              // 8: tenure.event.v1.Grant
-	(*GrantChange)(nil),        // 9: tenure.event.v1.GrantChange
-	(*InstanceCreated)(nil),    // 10: tenure.event.v1.InstanceCreated
-	(*PepperIntroduced)(nil),   // 11: tenure.event.v1.PepperIntroduced
-	(*OrgCreated)(nil),         // 12: tenure.event.v1.OrgCreated
-	(*OrgUpdated)(nil),         // 13: tenure.event.v1.OrgUpdated
-	(*OrgSuspended)(nil),       // 14: tenure.event.v1.OrgSuspended
-	(*OrgResumed)(nil),         // 15: tenure.event.v1.OrgResumed
-	(*OrgDeleted)(nil),         // 16: tenure.event.v1.OrgDeleted
-	(*ProjectCreated)(nil),     // 17: tenure.event.v1.ProjectCreated
-	(*ProjectUpdated)(nil),     // 18: tenure.event.v1.ProjectUpdated
-	(*ProjectDeleted)(nil),     // 19: tenure.event.v1.ProjectDeleted
-	(*ProjectRestored)(nil),    // 20: tenure.event.v1.ProjectRestored
-	(*ProjectTransferred)(nil), // 21: tenure.event.v1.ProjectTransferred
-	(*UserRegistered)(nil),     // 22: tenure.event.v1.UserRegistered
-	(*UserUpdated)(nil),        // 23: tenure.event.v1.UserUpdated
-	(*UserDeactivated)(nil),    // 24: tenure.event.v1.UserDeactivated
-	(*UserReactivated)(nil),    // 25: tenure.event.v1.UserReactivated
-	(*UserErased)(nil),         // 26: tenure.event.v1.UserErased
-	(*RoleGranted)(nil),        // 27: tenure.event.v1.RoleGranted
-	(*RoleRevoked)(nil),        // 28: tenure.event.v1.RoleRevoked
-	(*Verifier)(nil),           // 29: tenure.event.v1.Verifier
-	(*KeyAttributes)(nil),      // 30: tenure.event.v1.KeyAttributes
-	(*KeyCreated)(nil),         // 31: tenure.event.v1.KeyCreated
-	(*KeyUpdated)(nil),         // 32: tenure.event.v1.KeyUpdated
-	(*KeyRotated)(nil),         // 33: tenure.event.v1.KeyRotated
-	(*KeyRevoked)(nil),         // 34: tenure.event.v1.KeyRevoked
-	nil,                        // 35: tenure.event.v1.MapChange.OldEntry
-	nil,                        // 36: tenure.event.v1.MapChange.NewEntry
-	nil,                        // 37: tenure.event.v1.OrgCreated.MetadataEntry
-	nil,                        // 38: tenure.event.v1.ProjectCreated.MetadataEntry
-	(*ProjectTransferred_DroppedOverride)(nil), // 39: tenure.event.v1.ProjectTransferred.DroppedOverride
-	(*RoleRevoked_DroppedOverride)(nil),        // 40: tenure.event.v1.RoleRevoked.DroppedOverride
-	(*timestamppb.Timestamp)(nil),              // 41: google.protobuf.Timestamp
+	(Policy_OrgCreators)(0),                     // 0: tenure.event.v1.Policy.OrgCreators
+	(*Event)(nil),                               // 1: tenure.event.v1.Event
+	(*Sealed)(nil),                              // 2: tenure.event.v1.Sealed
+	(*StringChange)(nil),                        // 3: tenure.event.v1.StringChange
+	(*UintChange)(nil),                          // 4: tenure.event.v1.UintChange
+	(*StringsChange)(nil),                       // 5: tenure.event.v1.StringsChange
+	(*MapChange)(nil),                           // 6: tenure.event.v1.MapChange
+	(*SealedChange)(nil),                        // 7: tenure.event.v1.SealedChange
+	(*TimeChange)(nil),                          // 8: tenure.event.v1.TimeChange
+	(*Grant)(nil),                               // 9: tenure.event.v1.Grant
+	(*GrantChange)(nil),                         // 10: tenure.event.v1.GrantChange
+	(*InstanceCreated)(nil),                     // 11: tenure.event.v1.InstanceCreated
+	(*PepperIntroduced)(nil),                    // 12: tenure.event.v1.PepperIntroduced
+	(*CatalogExtended)(nil),                     // 13: tenure.event.v1.CatalogExtended
+	(*InstanceAdminGranted)(nil),                // 14: tenure.event.v1.InstanceAdminGranted
+	(*InstanceAdminRevoked)(nil),                // 15: tenure.event.v1.InstanceAdminRevoked
+	(*Policy)(nil),                              // 16: tenure.event.v1.Policy
+	(*PolicyUpdated)(nil),                       // 17: tenure.event.v1.PolicyUpdated
+	(*Quotas)(nil),                              // 18: tenure.event.v1.Quotas
+	(*PlanDefined)(nil),                         // 19: tenure.event.v1.PlanDefined
+	(*DataPlaneRegistered)(nil),                 // 20: tenure.event.v1.DataPlaneRegistered
+	(*InitApplied)(nil),                         // 21: tenure.event.v1.InitApplied
+	(*OrgCreated)(nil),                          // 22: tenure.event.v1.OrgCreated
+	(*OrgUpdated)(nil),                          // 23: tenure.event.v1.OrgUpdated
+	(*OrgPlanSet)(nil),                          // 24: tenure.event.v1.OrgPlanSet
+	(*OrgPlaced)(nil),                           // 25: tenure.event.v1.OrgPlaced
+	(*OrgSuspended)(nil),                        // 26: tenure.event.v1.OrgSuspended
+	(*OrgResumed)(nil),                          // 27: tenure.event.v1.OrgResumed
+	(*OrgDeleted)(nil),                          // 28: tenure.event.v1.OrgDeleted
+	(*ProjectCreated)(nil),                      // 29: tenure.event.v1.ProjectCreated
+	(*ProjectUpdated)(nil),                      // 30: tenure.event.v1.ProjectUpdated
+	(*ProjectDeleted)(nil),                      // 31: tenure.event.v1.ProjectDeleted
+	(*ProjectRestored)(nil),                     // 32: tenure.event.v1.ProjectRestored
+	(*ProjectTransferred)(nil),                  // 33: tenure.event.v1.ProjectTransferred
+	(*TransferOffered)(nil),                     // 34: tenure.event.v1.TransferOffered
+	(*TransferDeclined)(nil),                    // 35: tenure.event.v1.TransferDeclined
+	(*TransferCancelled)(nil),                   // 36: tenure.event.v1.TransferCancelled
+	(*UserRegistered)(nil),                      // 37: tenure.event.v1.UserRegistered
+	(*UserUpdated)(nil),                         // 38: tenure.event.v1.UserUpdated
+	(*UserDeactivated)(nil),                     // 39: tenure.event.v1.UserDeactivated
+	(*UserReactivated)(nil),                     // 40: tenure.event.v1.UserReactivated
+	(*UserErased)(nil),                          // 41: tenure.event.v1.UserErased
+	(*ServiceAccountCreated)(nil),               // 42: tenure.event.v1.ServiceAccountCreated
+	(*Identity)(nil),                            // 43: tenure.event.v1.Identity
+	(*IdentityLinked)(nil),                      // 44: tenure.event.v1.IdentityLinked
+	(*IdentityUnlinked)(nil),                    // 45: tenure.event.v1.IdentityUnlinked
+	(*RoleGranted)(nil),                         // 46: tenure.event.v1.RoleGranted
+	(*RoleRevoked)(nil),                         // 47: tenure.event.v1.RoleRevoked
+	(*MemberSuspended)(nil),                     // 48: tenure.event.v1.MemberSuspended
+	(*MemberResumed)(nil),                       // 49: tenure.event.v1.MemberResumed
+	(*RoleDefined)(nil),                         // 50: tenure.event.v1.RoleDefined
+	(*PermissionNames)(nil),                     // 51: tenure.event.v1.PermissionNames
+	(*RoleUpdated)(nil),                         // 52: tenure.event.v1.RoleUpdated
+	(*RoleDeleted)(nil),                         // 53: tenure.event.v1.RoleDeleted
+	(*GroupCreated)(nil),                        // 54: tenure.event.v1.GroupCreated
+	(*ProjectRole)(nil),                         // 55: tenure.event.v1.ProjectRole
+	(*GroupUpdated)(nil),                        // 56: tenure.event.v1.GroupUpdated
+	(*GroupDeleted)(nil),                        // 57: tenure.event.v1.GroupDeleted
+	(*InvitationSent)(nil),                      // 58: tenure.event.v1.InvitationSent
+	(*InvitationResent)(nil),                    // 59: tenure.event.v1.InvitationResent
+	(*InvitationAccepted)(nil),                  // 60: tenure.event.v1.InvitationAccepted
+	(*InvitationDeclined)(nil),                  // 61: tenure.event.v1.InvitationDeclined
+	(*InvitationRevoked)(nil),                   // 62: tenure.event.v1.InvitationRevoked
+	(*Verifier)(nil),                            // 63: tenure.event.v1.Verifier
+	(*KeyAttributes)(nil),                       // 64: tenure.event.v1.KeyAttributes
+	(*KeyCreated)(nil),                          // 65: tenure.event.v1.KeyCreated
+	(*KeyUpdated)(nil),                          // 66: tenure.event.v1.KeyUpdated
+	(*KeyRotated)(nil),                          // 67: tenure.event.v1.KeyRotated
+	(*KeyRevoked)(nil),                          // 68: tenure.event.v1.KeyRevoked
+	(*KeyRehashed)(nil),                         // 69: tenure.event.v1.KeyRehashed
+	(*KeyImported)(nil),                         // 70: tenure.event.v1.KeyImported
+	nil,                                         // 71: tenure.event.v1.MapChange.OldEntry
+	nil,                                         // 72: tenure.event.v1.MapChange.NewEntry
+	(*CatalogExtended_Permission)(nil),          // 73: tenure.event.v1.CatalogExtended.Permission
+	(*Policy_SignUpGrant)(nil),                  // 74: tenure.event.v1.Policy.SignUpGrant
+	(*PlanDefined_Plan)(nil),                    // 75: tenure.event.v1.PlanDefined.Plan
+	(*DataPlaneRegistered_DataPlane)(nil),       // 76: tenure.event.v1.DataPlaneRegistered.DataPlane
+	nil,                                         // 77: tenure.event.v1.OrgCreated.MetadataEntry
+	nil,                                         // 78: tenure.event.v1.ProjectCreated.MetadataEntry
+	(*ProjectTransferred_DroppedOverride)(nil),  // 79: tenure.event.v1.ProjectTransferred.DroppedOverride
+	(*ProjectTransferred_DroppedGroupRole)(nil), // 80: tenure.event.v1.ProjectTransferred.DroppedGroupRole
+	(*RoleRevoked_DroppedOverride)(nil),         // 81: tenure.event.v1.RoleRevoked.DroppedOverride
+	(*GroupUpdated_ProjectRoleChange)(nil),      // 82: tenure.event.v1.GroupUpdated.ProjectRoleChange
+	(*timestamppb.Timestamp)(nil),               // 83: google.protobuf.Timestamp
 }
 var file_tenure_event_v1_event_proto_depIdxs = []int32{
-	10, // 0: tenure.event.v1.Event.instance_created:type_name -> tenure.event.v1.InstanceCreated
-	11, // 1: tenure.event.v1.Event.pepper_introduced:type_name -> tenure.event.v1.PepperIntroduced
-	12, // 2: tenure.event.v1.Event.org_created:type_name -> tenure.event.v1.OrgCreated
-	13, // 3: tenure.event.v1.Event.org_updated:type_name -> tenure.event.v1.OrgUpdated
-	14, // 4: tenure.event.v1.Event.org_suspended:type_name -> tenure.event.v1.OrgSuspended
-	15, // 5: tenure.event.v1.Event.org_resumed:type_name -> tenure.event.v1.OrgResumed
-	16, // 6: tenure.event.v1.Event.org_deleted:type_name -> tenure.event.v1.OrgDeleted
-	17, // 7: tenure.event.v1.Event.project_created:type_name -> tenure.event.v1.ProjectCreated
-	18, // 8: tenure.event.v1.Event.project_updated:type_name -> tenure.event.v1.ProjectUpdated
-	19, // 9: tenure.event.v1.Event.project_deleted:type_name -> tenure.event.v1.ProjectDeleted
-	20, // 10: tenure.event.v1.Event.project_restored:type_name -> tenure.event.v1.ProjectRestored
-	21, // 11: tenure.event.v1.Event.project_transferred:type_name -> tenure.event.v1.ProjectTransferred
-	22, // 12: tenure.event.v1.Event.user_registered:type_name -> tenure.event.v1.UserRegistered
-	23, // 13: tenure.event.v1.Event.user_updated:type_name -> tenure.event.v1.UserUpdated
-	24, // 14: tenure.event.v1.Event.user_deactivated:type_name -> tenure.event.v1.UserDeactivated
-	25, // 15: tenure.event.v1.Event.user_reactivated:type_name -> tenure.event.v1.UserReactivated
-	26, // 16: tenure.event.v1.Event.user_erased:type_name -> tenure.event.v1.UserErased
-	27, // 17: tenure.event.v1.Event.role_granted:type_name -> tenure.event.v1.RoleGranted
-	28, // 18: tenure.event.v1.Event.role_revoked:type_name -> tenure.event.v1.RoleRevoked
-	31, // 19: tenure.event.v1.Event.key_created:type_name -> tenure.event.v1.KeyCreated
-	32, // 20: tenure.event.v1.Event.key_updated:type_name -> tenure.event.v1.KeyUpdated
-	33, // 21: tenure.event.v1.Event.key_rotated:type_name -> tenure.event.v1.KeyRotated
-	34, // 22: tenure.event.v1.Event.key_revoked:type_name -> tenure.event.v1.KeyRevoked
-	35, // 23: tenure.event.v1.MapChange.old:type_name -> tenure.event.v1.MapChange.OldEntry
-	36, // 24: tenure.event.v1.MapChange.new:type_name -> tenure.event.v1.MapChange.NewEntry
-	1,  // 25: tenure.event.v1.SealedChange.old:type_name -> tenure.event.v1.Sealed
-	1,  // 26: tenure.event.v1.SealedChange.new:type_name -> tenure.event.v1.Sealed
-	41, // 27: tenure.event.v1.TimeChange.old:type_name -> google.protobuf.Timestamp
-	41, // 28: tenure.event.v1.TimeChange.new:type_name -> google.protobuf.Timestamp
-	41, // 29: tenure.event.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 30: tenure.event.v1.GrantChange.old:type_name -> tenure.event.v1.Grant
-	8,  // 31: tenure.event.v1.GrantChange.new:type_name -> tenure.event.v1.Grant
-	37, // 32: tenure.event.v1.OrgCreated.metadata:type_name -> tenure.event.v1.OrgCreated.MetadataEntry
-	2,  // 33: tenure.event.v1.OrgUpdated.name:type_name -> tenure.event.v1.StringChange
-	5,  // 34: tenure.event.v1.OrgUpdated.metadata:type_name -> tenure.event.v1.MapChange
-	38, // 35: tenure.event.v1.ProjectCreated.metadata:type_name -> tenure.event.v1.ProjectCreated.MetadataEntry
-	2,  // 36: tenure.event.v1.ProjectUpdated.name:type_name -> tenure.event.v1.StringChange
-	5,  // 37: tenure.event.v1.ProjectUpdated.metadata:type_name -> tenure.event.v1.MapChange
-	3,  // 38: tenure.event.v1.ProjectUpdated.retention_days:type_name -> tenure.event.v1.UintChange
-	4,  // 39: tenure.event.v1.ProjectUpdated.environments:type_name -> tenure.event.v1.StringsChange
-	2,  // 40: tenure.event.v1.ProjectRestored.name:type_name -> tenure.event.v1.StringChange
-	2,  // 41: tenure.event.v1.ProjectTransferred.name:type_name -> tenure.event.v1.StringChange
-	39, // 42: tenure.event.v1.ProjectTransferred.dropped_overrides:type_name -> tenure.event.v1.ProjectTransferred.DroppedOverride
-	1,  // 43: tenure.event.v1.UserRegistered.email:type_name -> tenure.event.v1.Sealed
-	1,  // 44: tenure.event.v1.UserRegistered.name:type_name -> tenure.event.v1.Sealed
-	6,  // 45: tenure.event.v1.UserUpdated.email:type_name -> tenure.event.v1.SealedChange
-	6,  // 46: tenure.event.v1.UserUpdated.name:type_name -> tenure.event.v1.SealedChange
-	9,  // 47: tenure.event.v1.RoleGranted.grant:type_name -> tenure.event.v1.GrantChange
-	8,  // 48: tenure.event.v1.RoleRevoked.grant:type_name -> tenure.event.v1.Grant
-	40, // 49: tenure.event.v1.RoleRevoked.dropped_overrides:type_name -> tenure.event.v1.RoleRevoked.DroppedOverride
-	41, // 50: tenure.event.v1.KeyAttributes.expires_at:type_name -> google.protobuf.Timestamp
-	29, // 51: tenure.event.v1.KeyCreated.verifier:type_name -> tenure.event.v1.Verifier
-	30, // 52: tenure.event.v1.KeyCreated.attributes:type_name -> tenure.event.v1.KeyAttributes
-	2,  // 53: tenure.event.v1.KeyUpdated.name:type_name -> tenure.event.v1.StringChange
-	2,  // 54: tenure.event.v1.KeyUpdated.note:type_name -> tenure.event.v1.StringChange
-	4,  // 55: tenure.event.v1.KeyUpdated.permissions:type_name -> tenure.event.v1.StringsChange
-	4,  // 56: tenure.event.v1.KeyUpdated.environments:type_name -> tenure.event.v1.StringsChange
-	4,  // 57: tenure.event.v1.KeyUpdated.allowed_networks:type_name -> tenure.event.v1.StringsChange
-	7,  // 58: tenure.event.v1.KeyUpdated.expires_at:type_name -> tenure.event.v1.TimeChange
-	31, // 59: tenure.event.v1.KeyRotated.successor:type_name -> tenure.event.v1.KeyCreated
-	7,  // 60: tenure.event.v1.KeyRotated.expires_at:type_name -> tenure.event.v1.TimeChange
-	8,  // 61: tenure.event.v1.ProjectTransferred.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
-	8,  // 62: tenure.event.v1.RoleRevoked.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	11,  // 0: tenure.event.v1.Event.instance_created:type_name -> tenure.event.v1.InstanceCreated
+	12,  // 1: tenure.event.v1.Event.pepper_introduced:type_name -> tenure.event.v1.PepperIntroduced
+	13,  // 2: tenure.event.v1.Event.catalog_extended:type_name -> tenure.event.v1.CatalogExtended
+	14,  // 3: tenure.event.v1.Event.instance_admin_granted:type_name -> tenure.event.v1.InstanceAdminGranted
+	15,  // 4: tenure.event.v1.Event.instance_admin_revoked:type_name -> tenure.event.v1.InstanceAdminRevoked
+	17,  // 5: tenure.event.v1.Event.policy_updated:type_name -> tenure.event.v1.PolicyUpdated
+	19,  // 6: tenure.event.v1.Event.plan_defined:type_name -> tenure.event.v1.PlanDefined
+	20,  // 7: tenure.event.v1.Event.data_plane_registered:type_name -> tenure.event.v1.DataPlaneRegistered
+	21,  // 8: tenure.event.v1.Event.init_applied:type_name -> tenure.event.v1.InitApplied
+	22,  // 9: tenure.event.v1.Event.org_created:type_name -> tenure.event.v1.OrgCreated
+	23,  // 10: tenure.event.v1.Event.org_updated:type_name -> tenure.event.v1.OrgUpdated
+	26,  // 11: tenure.event.v1.Event.org_suspended:type_name -> tenure.event.v1.OrgSuspended
+	27,  // 12: tenure.event.v1.Event.org_resumed:type_name -> tenure.event.v1.OrgResumed
+	28,  // 13: tenure.event.v1.Event.org_deleted:type_name -> tenure.event.v1.OrgDeleted
+	24,  // 14: tenure.event.v1.Event.org_plan_set:type_name -> tenure.event.v1.OrgPlanSet
+	25,  // 15: tenure.event.v1.Event.org_placed:type_name -> tenure.event.v1.OrgPlaced
+	29,  // 16: tenure.event.v1.Event.project_created:type_name -> tenure.event.v1.ProjectCreated
+	30,  // 17: tenure.event.v1.Event.project_updated:type_name -> tenure.event.v1.ProjectUpdated
+	31,  // 18: tenure.event.v1.Event.project_deleted:type_name -> tenure.event.v1.ProjectDeleted
+	32,  // 19: tenure.event.v1.Event.project_restored:type_name -> tenure.event.v1.ProjectRestored
+	33,  // 20: tenure.event.v1.Event.project_transferred:type_name -> tenure.event.v1.ProjectTransferred
+	34,  // 21: tenure.event.v1.Event.transfer_offered:type_name -> tenure.event.v1.TransferOffered
+	35,  // 22: tenure.event.v1.Event.transfer_declined:type_name -> tenure.event.v1.TransferDeclined
+	36,  // 23: tenure.event.v1.Event.transfer_cancelled:type_name -> tenure.event.v1.TransferCancelled
+	37,  // 24: tenure.event.v1.Event.user_registered:type_name -> tenure.event.v1.UserRegistered
+	38,  // 25: tenure.event.v1.Event.user_updated:type_name -> tenure.event.v1.UserUpdated
+	39,  // 26: tenure.event.v1.Event.user_deactivated:type_name -> tenure.event.v1.UserDeactivated
+	40,  // 27: tenure.event.v1.Event.user_reactivated:type_name -> tenure.event.v1.UserReactivated
+	41,  // 28: tenure.event.v1.Event.user_erased:type_name -> tenure.event.v1.UserErased
+	42,  // 29: tenure.event.v1.Event.service_account_created:type_name -> tenure.event.v1.ServiceAccountCreated
+	44,  // 30: tenure.event.v1.Event.identity_linked:type_name -> tenure.event.v1.IdentityLinked
+	45,  // 31: tenure.event.v1.Event.identity_unlinked:type_name -> tenure.event.v1.IdentityUnlinked
+	46,  // 32: tenure.event.v1.Event.role_granted:type_name -> tenure.event.v1.RoleGranted
+	47,  // 33: tenure.event.v1.Event.role_revoked:type_name -> tenure.event.v1.RoleRevoked
+	48,  // 34: tenure.event.v1.Event.member_suspended:type_name -> tenure.event.v1.MemberSuspended
+	49,  // 35: tenure.event.v1.Event.member_resumed:type_name -> tenure.event.v1.MemberResumed
+	65,  // 36: tenure.event.v1.Event.key_created:type_name -> tenure.event.v1.KeyCreated
+	66,  // 37: tenure.event.v1.Event.key_updated:type_name -> tenure.event.v1.KeyUpdated
+	67,  // 38: tenure.event.v1.Event.key_rotated:type_name -> tenure.event.v1.KeyRotated
+	68,  // 39: tenure.event.v1.Event.key_revoked:type_name -> tenure.event.v1.KeyRevoked
+	69,  // 40: tenure.event.v1.Event.key_rehashed:type_name -> tenure.event.v1.KeyRehashed
+	70,  // 41: tenure.event.v1.Event.key_imported:type_name -> tenure.event.v1.KeyImported
+	50,  // 42: tenure.event.v1.Event.role_defined:type_name -> tenure.event.v1.RoleDefined
+	52,  // 43: tenure.event.v1.Event.role_updated:type_name -> tenure.event.v1.RoleUpdated
+	53,  // 44: tenure.event.v1.Event.role_deleted:type_name -> tenure.event.v1.RoleDeleted
+	54,  // 45: tenure.event.v1.Event.group_created:type_name -> tenure.event.v1.GroupCreated
+	56,  // 46: tenure.event.v1.Event.group_updated:type_name -> tenure.event.v1.GroupUpdated
+	57,  // 47: tenure.event.v1.Event.group_deleted:type_name -> tenure.event.v1.GroupDeleted
+	58,  // 48: tenure.event.v1.Event.invitation_sent:type_name -> tenure.event.v1.InvitationSent
+	59,  // 49: tenure.event.v1.Event.invitation_resent:type_name -> tenure.event.v1.InvitationResent
+	60,  // 50: tenure.event.v1.Event.invitation_accepted:type_name -> tenure.event.v1.InvitationAccepted
+	61,  // 51: tenure.event.v1.Event.invitation_declined:type_name -> tenure.event.v1.InvitationDeclined
+	62,  // 52: tenure.event.v1.Event.invitation_revoked:type_name -> tenure.event.v1.InvitationRevoked
+	71,  // 53: tenure.event.v1.MapChange.old:type_name -> tenure.event.v1.MapChange.OldEntry
+	72,  // 54: tenure.event.v1.MapChange.new:type_name -> tenure.event.v1.MapChange.NewEntry
+	2,   // 55: tenure.event.v1.SealedChange.old:type_name -> tenure.event.v1.Sealed
+	2,   // 56: tenure.event.v1.SealedChange.new:type_name -> tenure.event.v1.Sealed
+	83,  // 57: tenure.event.v1.TimeChange.old:type_name -> google.protobuf.Timestamp
+	83,  // 58: tenure.event.v1.TimeChange.new:type_name -> google.protobuf.Timestamp
+	83,  // 59: tenure.event.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
+	9,   // 60: tenure.event.v1.GrantChange.old:type_name -> tenure.event.v1.Grant
+	9,   // 61: tenure.event.v1.GrantChange.new:type_name -> tenure.event.v1.Grant
+	73,  // 62: tenure.event.v1.CatalogExtended.old:type_name -> tenure.event.v1.CatalogExtended.Permission
+	73,  // 63: tenure.event.v1.CatalogExtended.new:type_name -> tenure.event.v1.CatalogExtended.Permission
+	0,   // 64: tenure.event.v1.Policy.org_creators:type_name -> tenure.event.v1.Policy.OrgCreators
+	74,  // 65: tenure.event.v1.Policy.sign_up:type_name -> tenure.event.v1.Policy.SignUpGrant
+	16,  // 66: tenure.event.v1.PolicyUpdated.old:type_name -> tenure.event.v1.Policy
+	16,  // 67: tenure.event.v1.PolicyUpdated.new:type_name -> tenure.event.v1.Policy
+	75,  // 68: tenure.event.v1.PlanDefined.old:type_name -> tenure.event.v1.PlanDefined.Plan
+	75,  // 69: tenure.event.v1.PlanDefined.new:type_name -> tenure.event.v1.PlanDefined.Plan
+	76,  // 70: tenure.event.v1.DataPlaneRegistered.old:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
+	76,  // 71: tenure.event.v1.DataPlaneRegistered.new:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
+	77,  // 72: tenure.event.v1.OrgCreated.metadata:type_name -> tenure.event.v1.OrgCreated.MetadataEntry
+	3,   // 73: tenure.event.v1.OrgUpdated.name:type_name -> tenure.event.v1.StringChange
+	6,   // 74: tenure.event.v1.OrgUpdated.metadata:type_name -> tenure.event.v1.MapChange
+	3,   // 75: tenure.event.v1.OrgUpdated.residency:type_name -> tenure.event.v1.StringChange
+	3,   // 76: tenure.event.v1.OrgPlanSet.plan_id:type_name -> tenure.event.v1.StringChange
+	3,   // 77: tenure.event.v1.OrgPlaced.data_plane_id:type_name -> tenure.event.v1.StringChange
+	78,  // 78: tenure.event.v1.ProjectCreated.metadata:type_name -> tenure.event.v1.ProjectCreated.MetadataEntry
+	3,   // 79: tenure.event.v1.ProjectUpdated.name:type_name -> tenure.event.v1.StringChange
+	6,   // 80: tenure.event.v1.ProjectUpdated.metadata:type_name -> tenure.event.v1.MapChange
+	4,   // 81: tenure.event.v1.ProjectUpdated.retention_days:type_name -> tenure.event.v1.UintChange
+	5,   // 82: tenure.event.v1.ProjectUpdated.environments:type_name -> tenure.event.v1.StringsChange
+	3,   // 83: tenure.event.v1.ProjectRestored.name:type_name -> tenure.event.v1.StringChange
+	3,   // 84: tenure.event.v1.ProjectTransferred.name:type_name -> tenure.event.v1.StringChange
+	79,  // 85: tenure.event.v1.ProjectTransferred.dropped_overrides:type_name -> tenure.event.v1.ProjectTransferred.DroppedOverride
+	80,  // 86: tenure.event.v1.ProjectTransferred.dropped_group_roles:type_name -> tenure.event.v1.ProjectTransferred.DroppedGroupRole
+	83,  // 87: tenure.event.v1.TransferOffered.expires_at:type_name -> google.protobuf.Timestamp
+	2,   // 88: tenure.event.v1.UserRegistered.email:type_name -> tenure.event.v1.Sealed
+	2,   // 89: tenure.event.v1.UserRegistered.name:type_name -> tenure.event.v1.Sealed
+	7,   // 90: tenure.event.v1.UserUpdated.email:type_name -> tenure.event.v1.SealedChange
+	7,   // 91: tenure.event.v1.UserUpdated.name:type_name -> tenure.event.v1.SealedChange
+	2,   // 92: tenure.event.v1.ServiceAccountCreated.name:type_name -> tenure.event.v1.Sealed
+	2,   // 93: tenure.event.v1.Identity.subject:type_name -> tenure.event.v1.Sealed
+	43,  // 94: tenure.event.v1.IdentityLinked.identity:type_name -> tenure.event.v1.Identity
+	43,  // 95: tenure.event.v1.IdentityUnlinked.identity:type_name -> tenure.event.v1.Identity
+	10,  // 96: tenure.event.v1.RoleGranted.grant:type_name -> tenure.event.v1.GrantChange
+	9,   // 97: tenure.event.v1.RoleRevoked.grant:type_name -> tenure.event.v1.Grant
+	81,  // 98: tenure.event.v1.RoleRevoked.dropped_overrides:type_name -> tenure.event.v1.RoleRevoked.DroppedOverride
+	51,  // 99: tenure.event.v1.RoleDefined.permissions:type_name -> tenure.event.v1.PermissionNames
+	3,   // 100: tenure.event.v1.RoleUpdated.description:type_name -> tenure.event.v1.StringChange
+	51,  // 101: tenure.event.v1.RoleUpdated.old_permissions:type_name -> tenure.event.v1.PermissionNames
+	51,  // 102: tenure.event.v1.RoleUpdated.new_permissions:type_name -> tenure.event.v1.PermissionNames
+	51,  // 103: tenure.event.v1.RoleDeleted.permissions:type_name -> tenure.event.v1.PermissionNames
+	55,  // 104: tenure.event.v1.GroupCreated.project_roles:type_name -> tenure.event.v1.ProjectRole
+	3,   // 105: tenure.event.v1.GroupUpdated.name:type_name -> tenure.event.v1.StringChange
+	3,   // 106: tenure.event.v1.GroupUpdated.role:type_name -> tenure.event.v1.StringChange
+	82,  // 107: tenure.event.v1.GroupUpdated.project_roles:type_name -> tenure.event.v1.GroupUpdated.ProjectRoleChange
+	55,  // 108: tenure.event.v1.GroupDeleted.project_roles:type_name -> tenure.event.v1.ProjectRole
+	2,   // 109: tenure.event.v1.InvitationSent.email:type_name -> tenure.event.v1.Sealed
+	83,  // 110: tenure.event.v1.InvitationSent.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 111: tenure.event.v1.InvitationResent.expires_at:type_name -> tenure.event.v1.TimeChange
+	83,  // 112: tenure.event.v1.KeyAttributes.expires_at:type_name -> google.protobuf.Timestamp
+	63,  // 113: tenure.event.v1.KeyCreated.verifier:type_name -> tenure.event.v1.Verifier
+	64,  // 114: tenure.event.v1.KeyCreated.attributes:type_name -> tenure.event.v1.KeyAttributes
+	3,   // 115: tenure.event.v1.KeyUpdated.name:type_name -> tenure.event.v1.StringChange
+	3,   // 116: tenure.event.v1.KeyUpdated.note:type_name -> tenure.event.v1.StringChange
+	5,   // 117: tenure.event.v1.KeyUpdated.permissions:type_name -> tenure.event.v1.StringsChange
+	5,   // 118: tenure.event.v1.KeyUpdated.environments:type_name -> tenure.event.v1.StringsChange
+	5,   // 119: tenure.event.v1.KeyUpdated.allowed_networks:type_name -> tenure.event.v1.StringsChange
+	8,   // 120: tenure.event.v1.KeyUpdated.expires_at:type_name -> tenure.event.v1.TimeChange
+	65,  // 121: tenure.event.v1.KeyRotated.successor:type_name -> tenure.event.v1.KeyCreated
+	8,   // 122: tenure.event.v1.KeyRotated.expires_at:type_name -> tenure.event.v1.TimeChange
+	63,  // 123: tenure.event.v1.KeyRehashed.verifier:type_name -> tenure.event.v1.Verifier
+	65,  // 124: tenure.event.v1.KeyImported.key:type_name -> tenure.event.v1.KeyCreated
+	83,  // 125: tenure.event.v1.KeyImported.created_at:type_name -> google.protobuf.Timestamp
+	18,  // 126: tenure.event.v1.PlanDefined.Plan.quotas:type_name -> tenure.event.v1.Quotas
+	9,   // 127: tenure.event.v1.ProjectTransferred.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
+	9,   // 128: tenure.event.v1.RoleRevoked.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
+	3,   // 129: tenure.event.v1.GroupUpdated.ProjectRoleChange.role:type_name -> tenure.event.v1.StringChange
+	130, // [130:130] is the sub-list for method output_type
+	130, // [130:130] is the sub-list for method input_type
+	130, // [130:130] is the sub-list for extension type_name
+	130, // [130:130] is the sub-list for extension extendee
+	0,   // [0:130] is the sub-list for field type_name
 }
 
 func init() { file_tenure_event_v1_event_proto_init() }
@@ -2782,40 +5906,72 @@ func file_tenure_event_v1_event_proto_init() {
 	file_tenure_event_v1_event_proto_msgTypes[0].OneofWrappers = []any{
 		(*Event_InstanceCreated)(nil),
 		(*Event_PepperIntroduced)(nil),
+		(*Event_CatalogExtended)(nil),
+		(*Event_InstanceAdminGranted)(nil),
+		(*Event_InstanceAdminRevoked)(nil),
+		(*Event_PolicyUpdated)(nil),
+		(*Event_PlanDefined)(nil),
+		(*Event_DataPlaneRegistered)(nil),
+		(*Event_InitApplied)(nil),
 		(*Event_OrgCreated)(nil),
 		(*Event_OrgUpdated)(nil),
 		(*Event_OrgSuspended)(nil),
 		(*Event_OrgResumed)(nil),
 		(*Event_OrgDeleted)(nil),
+		(*Event_OrgPlanSet)(nil),
+		(*Event_OrgPlaced)(nil),
 		(*Event_ProjectCreated)(nil),
 		(*Event_ProjectUpdated)(nil),
 		(*Event_ProjectDeleted)(nil),
 		(*Event_ProjectRestored)(nil),
 		(*Event_ProjectTransferred)(nil),
+		(*Event_TransferOffered)(nil),
+		(*Event_TransferDeclined)(nil),
+		(*Event_TransferCancelled)(nil),
 		(*Event_UserRegistered)(nil),
 		(*Event_UserUpdated)(nil),
 		(*Event_UserDeactivated)(nil),
 		(*Event_UserReactivated)(nil),
 		(*Event_UserErased)(nil),
+		(*Event_ServiceAccountCreated)(nil),
+		(*Event_IdentityLinked)(nil),
+		(*Event_IdentityUnlinked)(nil),
 		(*Event_RoleGranted)(nil),
 		(*Event_RoleRevoked)(nil),
+		(*Event_MemberSuspended)(nil),
+		(*Event_MemberResumed)(nil),
 		(*Event_KeyCreated)(nil),
 		(*Event_KeyUpdated)(nil),
 		(*Event_KeyRotated)(nil),
 		(*Event_KeyRevoked)(nil),
+		(*Event_KeyRehashed)(nil),
+		(*Event_KeyImported)(nil),
+		(*Event_RoleDefined)(nil),
+		(*Event_RoleUpdated)(nil),
+		(*Event_RoleDeleted)(nil),
+		(*Event_GroupCreated)(nil),
+		(*Event_GroupUpdated)(nil),
+		(*Event_GroupDeleted)(nil),
+		(*Event_InvitationSent)(nil),
+		(*Event_InvitationResent)(nil),
+		(*Event_InvitationAccepted)(nil),
+		(*Event_InvitationDeclined)(nil),
+		(*Event_InvitationRevoked)(nil),
 	}
+	file_tenure_event_v1_event_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_event_v1_event_proto_rawDesc), len(file_tenure_event_v1_event_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   41,
+			NumEnums:      1,
+			NumMessages:   82,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_tenure_event_v1_event_proto_goTypes,
 		DependencyIndexes: file_tenure_event_v1_event_proto_depIdxs,
+		EnumInfos:         file_tenure_event_v1_event_proto_enumTypes,
 		MessageInfos:      file_tenure_event_v1_event_proto_msgTypes,
 	}.Build()
 	File_tenure_event_v1_event_proto = out.File

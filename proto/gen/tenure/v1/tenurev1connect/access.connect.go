@@ -38,6 +38,14 @@ const (
 	// AccessServiceBatchCheckProcedure is the fully-qualified name of the AccessService's BatchCheck
 	// RPC.
 	AccessServiceBatchCheckProcedure = "/tenure.v1.AccessService/BatchCheck"
+	// AccessServiceExplainProcedure is the fully-qualified name of the AccessService's Explain RPC.
+	AccessServiceExplainProcedure = "/tenure.v1.AccessService/Explain"
+	// AccessServiceListAccessibleProcedure is the fully-qualified name of the AccessService's
+	// ListAccessible RPC.
+	AccessServiceListAccessibleProcedure = "/tenure.v1.AccessService/ListAccessible"
+	// AccessServiceListSubjectsProcedure is the fully-qualified name of the AccessService's
+	// ListSubjects RPC.
+	AccessServiceListSubjectsProcedure = "/tenure.v1.AccessService/ListSubjects"
 )
 
 // AccessServiceClient is a client for the tenure.v1.AccessService service.
@@ -46,6 +54,16 @@ type AccessServiceClient interface {
 	Check(context.Context, *v1.CheckRequest) (*v1.CheckResponse, error)
 	// BatchCheck answers all checks from one and the same state, in order. One that may not be asked fails the whole batch.
 	BatchCheck(context.Context, *v1.BatchCheckRequest) (*v1.BatchCheckResponse, error)
+	// Explain answers as Check does, with the path that leads there, step by step, in words and as data.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// ListAccessible lists everything a person can reach: each organization they are a member of, and behind it each of its projects
+	// in which they hold something, with the effective role and what gives it. About oneself it is free; about others in one
+	// organization it needs the permission to read its members, in all of them an instance admin. An instance admin can reach
+	// everything; what is listed is what their memberships give.
+	ListAccessible(context.Context, *v1.ListAccessibleRequest) (*v1.ListAccessibleResponse, error)
+	// ListSubjects lists who holds a permission at a place, and by what: people first, by id, then keys, by id. Instance admins hold
+	// everything everywhere and are listed for instance admins only.
+	ListSubjects(context.Context, *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error)
 }
 
 // NewAccessServiceClient constructs a client for the tenure.v1.AccessService service. By default,
@@ -73,13 +91,37 @@ func NewAccessServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		explain: connect.NewClient[v1.ExplainRequest, v1.ExplainResponse](
+			httpClient,
+			baseURL+AccessServiceExplainProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("Explain")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listAccessible: connect.NewClient[v1.ListAccessibleRequest, v1.ListAccessibleResponse](
+			httpClient,
+			baseURL+AccessServiceListAccessibleProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("ListAccessible")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listSubjects: connect.NewClient[v1.ListSubjectsRequest, v1.ListSubjectsResponse](
+			httpClient,
+			baseURL+AccessServiceListSubjectsProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("ListSubjects")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // accessServiceClient implements AccessServiceClient.
 type accessServiceClient struct {
-	check      *connect.Client[v1.CheckRequest, v1.CheckResponse]
-	batchCheck *connect.Client[v1.BatchCheckRequest, v1.BatchCheckResponse]
+	check          *connect.Client[v1.CheckRequest, v1.CheckResponse]
+	batchCheck     *connect.Client[v1.BatchCheckRequest, v1.BatchCheckResponse]
+	explain        *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
+	listAccessible *connect.Client[v1.ListAccessibleRequest, v1.ListAccessibleResponse]
+	listSubjects   *connect.Client[v1.ListSubjectsRequest, v1.ListSubjectsResponse]
 }
 
 // Check calls tenure.v1.AccessService.Check.
@@ -100,12 +142,49 @@ func (c *accessServiceClient) BatchCheck(ctx context.Context, req *v1.BatchCheck
 	return nil, err
 }
 
+// Explain calls tenure.v1.AccessService.Explain.
+func (c *accessServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	response, err := c.explain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListAccessible calls tenure.v1.AccessService.ListAccessible.
+func (c *accessServiceClient) ListAccessible(ctx context.Context, req *v1.ListAccessibleRequest) (*v1.ListAccessibleResponse, error) {
+	response, err := c.listAccessible.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListSubjects calls tenure.v1.AccessService.ListSubjects.
+func (c *accessServiceClient) ListSubjects(ctx context.Context, req *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error) {
+	response, err := c.listSubjects.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AccessServiceHandler is an implementation of the tenure.v1.AccessService service.
 type AccessServiceHandler interface {
 	// Check about the caller itself is free; about others it needs the permission to read members there.
 	Check(context.Context, *v1.CheckRequest) (*v1.CheckResponse, error)
 	// BatchCheck answers all checks from one and the same state, in order. One that may not be asked fails the whole batch.
 	BatchCheck(context.Context, *v1.BatchCheckRequest) (*v1.BatchCheckResponse, error)
+	// Explain answers as Check does, with the path that leads there, step by step, in words and as data.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// ListAccessible lists everything a person can reach: each organization they are a member of, and behind it each of its projects
+	// in which they hold something, with the effective role and what gives it. About oneself it is free; about others in one
+	// organization it needs the permission to read its members, in all of them an instance admin. An instance admin can reach
+	// everything; what is listed is what their memberships give.
+	ListAccessible(context.Context, *v1.ListAccessibleRequest) (*v1.ListAccessibleResponse, error)
+	// ListSubjects lists who holds a permission at a place, and by what: people first, by id, then keys, by id. Instance admins hold
+	// everything everywhere and are listed for instance admins only.
+	ListSubjects(context.Context, *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error)
 }
 
 // NewAccessServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -129,12 +208,39 @@ func NewAccessServiceHandler(svc AccessServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	accessServiceExplainHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceExplainProcedure,
+		svc.Explain,
+		connect.WithSchema(accessServiceMethods.ByName("Explain")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceListAccessibleHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceListAccessibleProcedure,
+		svc.ListAccessible,
+		connect.WithSchema(accessServiceMethods.ByName("ListAccessible")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceListSubjectsHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceListSubjectsProcedure,
+		svc.ListSubjects,
+		connect.WithSchema(accessServiceMethods.ByName("ListSubjects")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tenure.v1.AccessService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AccessServiceCheckProcedure:
 			accessServiceCheckHandler.ServeHTTP(w, r)
 		case AccessServiceBatchCheckProcedure:
 			accessServiceBatchCheckHandler.ServeHTTP(w, r)
+		case AccessServiceExplainProcedure:
+			accessServiceExplainHandler.ServeHTTP(w, r)
+		case AccessServiceListAccessibleProcedure:
+			accessServiceListAccessibleHandler.ServeHTTP(w, r)
+		case AccessServiceListSubjectsProcedure:
+			accessServiceListSubjectsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -150,4 +256,16 @@ func (UnimplementedAccessServiceHandler) Check(context.Context, *v1.CheckRequest
 
 func (UnimplementedAccessServiceHandler) BatchCheck(context.Context, *v1.BatchCheckRequest) (*v1.BatchCheckResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.BatchCheck is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.Explain is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) ListAccessible(context.Context, *v1.ListAccessibleRequest) (*v1.ListAccessibleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.ListAccessible is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) ListSubjects(context.Context, *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.ListSubjects is not implemented"))
 }

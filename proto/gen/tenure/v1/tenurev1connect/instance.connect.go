@@ -38,6 +38,21 @@ const (
 	InstanceServiceGetInstanceProcedure = "/tenure.v1.InstanceService/GetInstance"
 	// InstanceServiceWhoAmIProcedure is the fully-qualified name of the InstanceService's WhoAmI RPC.
 	InstanceServiceWhoAmIProcedure = "/tenure.v1.InstanceService/WhoAmI"
+	// InstanceServiceGrantInstanceAdminProcedure is the fully-qualified name of the InstanceService's
+	// GrantInstanceAdmin RPC.
+	InstanceServiceGrantInstanceAdminProcedure = "/tenure.v1.InstanceService/GrantInstanceAdmin"
+	// InstanceServiceRevokeInstanceAdminProcedure is the fully-qualified name of the InstanceService's
+	// RevokeInstanceAdmin RPC.
+	InstanceServiceRevokeInstanceAdminProcedure = "/tenure.v1.InstanceService/RevokeInstanceAdmin"
+	// InstanceServiceListInstanceAdminsProcedure is the fully-qualified name of the InstanceService's
+	// ListInstanceAdmins RPC.
+	InstanceServiceListInstanceAdminsProcedure = "/tenure.v1.InstanceService/ListInstanceAdmins"
+	// InstanceServiceUpdatePolicyProcedure is the fully-qualified name of the InstanceService's
+	// UpdatePolicy RPC.
+	InstanceServiceUpdatePolicyProcedure = "/tenure.v1.InstanceService/UpdatePolicy"
+	// InstanceServiceGetPolicyProcedure is the fully-qualified name of the InstanceService's GetPolicy
+	// RPC.
+	InstanceServiceGetPolicyProcedure = "/tenure.v1.InstanceService/GetPolicy"
 )
 
 // InstanceServiceClient is a client for the tenure.v1.InstanceService service.
@@ -45,6 +60,17 @@ type InstanceServiceClient interface {
 	GetInstance(context.Context, *v1.GetInstanceRequest) (*v1.GetInstanceResponse, error)
 	// WhoAmI answers who the credentials belong to.
 	WhoAmI(context.Context, *v1.WhoAmIRequest) (*v1.WhoAmIResponse, error)
+	// GrantInstanceAdmin lets a person do what the holder of the admin key may, with a personal key as far as that one holds it.
+	// Errors: not_found USER_NOT_FOUND, failed_precondition SERVICE_ACCOUNT, USER_DEACTIVATED or USER_ERASED.
+	GrantInstanceAdmin(context.Context, *v1.GrantInstanceAdminRequest) (*v1.GrantInstanceAdminResponse, error)
+	RevokeInstanceAdmin(context.Context, *v1.RevokeInstanceAdminRequest) (*v1.RevokeInstanceAdminResponse, error)
+	// ListInstanceAdmins lists the people who are instance admins, by user id. Beside them there are the admin key and keys of the
+	// instance (ListKeys).
+	ListInstanceAdmins(context.Context, *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error)
+	// UpdatePolicy replaces the parts that are given and keeps the rest. Names that exist already stay as they are.
+	// Errors: invalid_argument BAD_PATTERN, UNKNOWN_ROLE, not_found ORG_NOT_FOUND or PROJECT_NOT_FOUND for sign-up defaults.
+	UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error)
+	GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error)
 }
 
 // NewInstanceServiceClient constructs a client for the tenure.v1.InstanceService service. By
@@ -72,13 +98,50 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		grantInstanceAdmin: connect.NewClient[v1.GrantInstanceAdminRequest, v1.GrantInstanceAdminResponse](
+			httpClient,
+			baseURL+InstanceServiceGrantInstanceAdminProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("GrantInstanceAdmin")),
+			connect.WithClientOptions(opts...),
+		),
+		revokeInstanceAdmin: connect.NewClient[v1.RevokeInstanceAdminRequest, v1.RevokeInstanceAdminResponse](
+			httpClient,
+			baseURL+InstanceServiceRevokeInstanceAdminProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("RevokeInstanceAdmin")),
+			connect.WithClientOptions(opts...),
+		),
+		listInstanceAdmins: connect.NewClient[v1.ListInstanceAdminsRequest, v1.ListInstanceAdminsResponse](
+			httpClient,
+			baseURL+InstanceServiceListInstanceAdminsProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("ListInstanceAdmins")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		updatePolicy: connect.NewClient[v1.UpdatePolicyRequest, v1.UpdatePolicyResponse](
+			httpClient,
+			baseURL+InstanceServiceUpdatePolicyProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("UpdatePolicy")),
+			connect.WithClientOptions(opts...),
+		),
+		getPolicy: connect.NewClient[v1.GetPolicyRequest, v1.GetPolicyResponse](
+			httpClient,
+			baseURL+InstanceServiceGetPolicyProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("GetPolicy")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // instanceServiceClient implements InstanceServiceClient.
 type instanceServiceClient struct {
-	getInstance *connect.Client[v1.GetInstanceRequest, v1.GetInstanceResponse]
-	whoAmI      *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
+	getInstance         *connect.Client[v1.GetInstanceRequest, v1.GetInstanceResponse]
+	whoAmI              *connect.Client[v1.WhoAmIRequest, v1.WhoAmIResponse]
+	grantInstanceAdmin  *connect.Client[v1.GrantInstanceAdminRequest, v1.GrantInstanceAdminResponse]
+	revokeInstanceAdmin *connect.Client[v1.RevokeInstanceAdminRequest, v1.RevokeInstanceAdminResponse]
+	listInstanceAdmins  *connect.Client[v1.ListInstanceAdminsRequest, v1.ListInstanceAdminsResponse]
+	updatePolicy        *connect.Client[v1.UpdatePolicyRequest, v1.UpdatePolicyResponse]
+	getPolicy           *connect.Client[v1.GetPolicyRequest, v1.GetPolicyResponse]
 }
 
 // GetInstance calls tenure.v1.InstanceService.GetInstance.
@@ -99,11 +162,67 @@ func (c *instanceServiceClient) WhoAmI(ctx context.Context, req *v1.WhoAmIReques
 	return nil, err
 }
 
+// GrantInstanceAdmin calls tenure.v1.InstanceService.GrantInstanceAdmin.
+func (c *instanceServiceClient) GrantInstanceAdmin(ctx context.Context, req *v1.GrantInstanceAdminRequest) (*v1.GrantInstanceAdminResponse, error) {
+	response, err := c.grantInstanceAdmin.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeInstanceAdmin calls tenure.v1.InstanceService.RevokeInstanceAdmin.
+func (c *instanceServiceClient) RevokeInstanceAdmin(ctx context.Context, req *v1.RevokeInstanceAdminRequest) (*v1.RevokeInstanceAdminResponse, error) {
+	response, err := c.revokeInstanceAdmin.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListInstanceAdmins calls tenure.v1.InstanceService.ListInstanceAdmins.
+func (c *instanceServiceClient) ListInstanceAdmins(ctx context.Context, req *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error) {
+	response, err := c.listInstanceAdmins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdatePolicy calls tenure.v1.InstanceService.UpdatePolicy.
+func (c *instanceServiceClient) UpdatePolicy(ctx context.Context, req *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error) {
+	response, err := c.updatePolicy.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetPolicy calls tenure.v1.InstanceService.GetPolicy.
+func (c *instanceServiceClient) GetPolicy(ctx context.Context, req *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error) {
+	response, err := c.getPolicy.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // InstanceServiceHandler is an implementation of the tenure.v1.InstanceService service.
 type InstanceServiceHandler interface {
 	GetInstance(context.Context, *v1.GetInstanceRequest) (*v1.GetInstanceResponse, error)
 	// WhoAmI answers who the credentials belong to.
 	WhoAmI(context.Context, *v1.WhoAmIRequest) (*v1.WhoAmIResponse, error)
+	// GrantInstanceAdmin lets a person do what the holder of the admin key may, with a personal key as far as that one holds it.
+	// Errors: not_found USER_NOT_FOUND, failed_precondition SERVICE_ACCOUNT, USER_DEACTIVATED or USER_ERASED.
+	GrantInstanceAdmin(context.Context, *v1.GrantInstanceAdminRequest) (*v1.GrantInstanceAdminResponse, error)
+	RevokeInstanceAdmin(context.Context, *v1.RevokeInstanceAdminRequest) (*v1.RevokeInstanceAdminResponse, error)
+	// ListInstanceAdmins lists the people who are instance admins, by user id. Beside them there are the admin key and keys of the
+	// instance (ListKeys).
+	ListInstanceAdmins(context.Context, *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error)
+	// UpdatePolicy replaces the parts that are given and keeps the rest. Names that exist already stay as they are.
+	// Errors: invalid_argument BAD_PATTERN, UNKNOWN_ROLE, not_found ORG_NOT_FOUND or PROJECT_NOT_FOUND for sign-up defaults.
+	UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error)
+	GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error)
 }
 
 // NewInstanceServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -127,12 +246,54 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceGrantInstanceAdminHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceGrantInstanceAdminProcedure,
+		svc.GrantInstanceAdmin,
+		connect.WithSchema(instanceServiceMethods.ByName("GrantInstanceAdmin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceRevokeInstanceAdminHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceRevokeInstanceAdminProcedure,
+		svc.RevokeInstanceAdmin,
+		connect.WithSchema(instanceServiceMethods.ByName("RevokeInstanceAdmin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceListInstanceAdminsHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceListInstanceAdminsProcedure,
+		svc.ListInstanceAdmins,
+		connect.WithSchema(instanceServiceMethods.ByName("ListInstanceAdmins")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceUpdatePolicyHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceUpdatePolicyProcedure,
+		svc.UpdatePolicy,
+		connect.WithSchema(instanceServiceMethods.ByName("UpdatePolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceGetPolicyHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceGetPolicyProcedure,
+		svc.GetPolicy,
+		connect.WithSchema(instanceServiceMethods.ByName("GetPolicy")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tenure.v1.InstanceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case InstanceServiceGetInstanceProcedure:
 			instanceServiceGetInstanceHandler.ServeHTTP(w, r)
 		case InstanceServiceWhoAmIProcedure:
 			instanceServiceWhoAmIHandler.ServeHTTP(w, r)
+		case InstanceServiceGrantInstanceAdminProcedure:
+			instanceServiceGrantInstanceAdminHandler.ServeHTTP(w, r)
+		case InstanceServiceRevokeInstanceAdminProcedure:
+			instanceServiceRevokeInstanceAdminHandler.ServeHTTP(w, r)
+		case InstanceServiceListInstanceAdminsProcedure:
+			instanceServiceListInstanceAdminsHandler.ServeHTTP(w, r)
+		case InstanceServiceUpdatePolicyProcedure:
+			instanceServiceUpdatePolicyHandler.ServeHTTP(w, r)
+		case InstanceServiceGetPolicyProcedure:
+			instanceServiceGetPolicyHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -148,4 +309,24 @@ func (UnimplementedInstanceServiceHandler) GetInstance(context.Context, *v1.GetI
 
 func (UnimplementedInstanceServiceHandler) WhoAmI(context.Context, *v1.WhoAmIRequest) (*v1.WhoAmIResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.WhoAmI is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) GrantInstanceAdmin(context.Context, *v1.GrantInstanceAdminRequest) (*v1.GrantInstanceAdminResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.GrantInstanceAdmin is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) RevokeInstanceAdmin(context.Context, *v1.RevokeInstanceAdminRequest) (*v1.RevokeInstanceAdminResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.RevokeInstanceAdmin is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) ListInstanceAdmins(context.Context, *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.ListInstanceAdmins is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.UpdatePolicy is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.GetPolicy is not implemented"))
 }

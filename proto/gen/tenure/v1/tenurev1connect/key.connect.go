@@ -45,6 +45,8 @@ const (
 	KeyServiceRotateKeyProcedure = "/tenure.v1.KeyService/RotateKey"
 	// KeyServiceRevokeKeyProcedure is the fully-qualified name of the KeyService's RevokeKey RPC.
 	KeyServiceRevokeKeyProcedure = "/tenure.v1.KeyService/RevokeKey"
+	// KeyServiceImportKeyProcedure is the fully-qualified name of the KeyService's ImportKey RPC.
+	KeyServiceImportKeyProcedure = "/tenure.v1.KeyService/ImportKey"
 	// KeyServiceVerifyKeyProcedure is the fully-qualified name of the KeyService's VerifyKey RPC.
 	KeyServiceVerifyKeyProcedure = "/tenure.v1.KeyService/VerifyKey"
 )
@@ -67,6 +69,11 @@ type KeyServiceClient interface {
 	RotateKey(context.Context, *v1.RotateKeyRequest) (*v1.RotateKeyResponse, error)
 	// RevokeKey ends the key at once and for good.
 	RevokeKey(context.Context, *v1.RevokeKeyRequest) (*v1.RevokeKeyResponse, error)
+	// ImportKey takes in a key that was made elsewhere, known by the hash of its secret alone; it goes on working. One of scheme
+	// bcrypt is verified slowly, and only by its public part, until its first use; from then on as fast as any other.
+	// Errors: already_exists ID_TAKEN if id, public part or hash are taken, failed_precondition KEY_SCHEME if this server can't
+	// verify the scheme, and as CreateKey.
+	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
 	// VerifyKey says whether a secret is good now and what for. It needs no credentials, because the secret is one; failures
 	// of callers without credentials are throttled by address. A key that is not valid is an answer, not an error. Answers
 	// unavailable rather than an old truth when the log can't be reached.
@@ -122,6 +129,12 @@ func NewKeyServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(keyServiceMethods.ByName("RevokeKey")),
 			connect.WithClientOptions(opts...),
 		),
+		importKey: connect.NewClient[v1.ImportKeyRequest, v1.ImportKeyResponse](
+			httpClient,
+			baseURL+KeyServiceImportKeyProcedure,
+			connect.WithSchema(keyServiceMethods.ByName("ImportKey")),
+			connect.WithClientOptions(opts...),
+		),
 		verifyKey: connect.NewClient[v1.VerifyKeyRequest, v1.VerifyKeyResponse](
 			httpClient,
 			baseURL+KeyServiceVerifyKeyProcedure,
@@ -139,6 +152,7 @@ type keyServiceClient struct {
 	updateKey *connect.Client[v1.UpdateKeyRequest, v1.UpdateKeyResponse]
 	rotateKey *connect.Client[v1.RotateKeyRequest, v1.RotateKeyResponse]
 	revokeKey *connect.Client[v1.RevokeKeyRequest, v1.RevokeKeyResponse]
+	importKey *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
 	verifyKey *connect.Client[v1.VerifyKeyRequest, v1.VerifyKeyResponse]
 }
 
@@ -196,6 +210,15 @@ func (c *keyServiceClient) RevokeKey(ctx context.Context, req *v1.RevokeKeyReque
 	return nil, err
 }
 
+// ImportKey calls tenure.v1.KeyService.ImportKey.
+func (c *keyServiceClient) ImportKey(ctx context.Context, req *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error) {
+	response, err := c.importKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // VerifyKey calls tenure.v1.KeyService.VerifyKey.
 func (c *keyServiceClient) VerifyKey(ctx context.Context, req *v1.VerifyKeyRequest) (*v1.VerifyKeyResponse, error) {
 	response, err := c.verifyKey.CallUnary(ctx, connect.NewRequest(req))
@@ -223,6 +246,11 @@ type KeyServiceHandler interface {
 	RotateKey(context.Context, *v1.RotateKeyRequest) (*v1.RotateKeyResponse, error)
 	// RevokeKey ends the key at once and for good.
 	RevokeKey(context.Context, *v1.RevokeKeyRequest) (*v1.RevokeKeyResponse, error)
+	// ImportKey takes in a key that was made elsewhere, known by the hash of its secret alone; it goes on working. One of scheme
+	// bcrypt is verified slowly, and only by its public part, until its first use; from then on as fast as any other.
+	// Errors: already_exists ID_TAKEN if id, public part or hash are taken, failed_precondition KEY_SCHEME if this server can't
+	// verify the scheme, and as CreateKey.
+	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
 	// VerifyKey says whether a secret is good now and what for. It needs no credentials, because the secret is one; failures
 	// of callers without credentials are throttled by address. A key that is not valid is an answer, not an error. Answers
 	// unavailable rather than an old truth when the log can't be reached.
@@ -274,6 +302,12 @@ func NewKeyServiceHandler(svc KeyServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(keyServiceMethods.ByName("RevokeKey")),
 		connect.WithHandlerOptions(opts...),
 	)
+	keyServiceImportKeyHandler := connect.NewUnaryHandlerSimple(
+		KeyServiceImportKeyProcedure,
+		svc.ImportKey,
+		connect.WithSchema(keyServiceMethods.ByName("ImportKey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	keyServiceVerifyKeyHandler := connect.NewUnaryHandlerSimple(
 		KeyServiceVerifyKeyProcedure,
 		svc.VerifyKey,
@@ -294,6 +328,8 @@ func NewKeyServiceHandler(svc KeyServiceHandler, opts ...connect.HandlerOption) 
 			keyServiceRotateKeyHandler.ServeHTTP(w, r)
 		case KeyServiceRevokeKeyProcedure:
 			keyServiceRevokeKeyHandler.ServeHTTP(w, r)
+		case KeyServiceImportKeyProcedure:
+			keyServiceImportKeyHandler.ServeHTTP(w, r)
 		case KeyServiceVerifyKeyProcedure:
 			keyServiceVerifyKeyHandler.ServeHTTP(w, r)
 		default:
@@ -327,6 +363,10 @@ func (UnimplementedKeyServiceHandler) RotateKey(context.Context, *v1.RotateKeyRe
 
 func (UnimplementedKeyServiceHandler) RevokeKey(context.Context, *v1.RevokeKeyRequest) (*v1.RevokeKeyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.KeyService.RevokeKey is not implemented"))
+}
+
+func (UnimplementedKeyServiceHandler) ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.KeyService.ImportKey is not implemented"))
 }
 
 func (UnimplementedKeyServiceHandler) VerifyKey(context.Context, *v1.VerifyKeyRequest) (*v1.VerifyKeyResponse, error) {

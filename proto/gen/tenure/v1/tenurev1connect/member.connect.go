@@ -38,6 +38,14 @@ const (
 	// MemberServiceRevokeRoleProcedure is the fully-qualified name of the MemberService's RevokeRole
 	// RPC.
 	MemberServiceRevokeRoleProcedure = "/tenure.v1.MemberService/RevokeRole"
+	// MemberServiceSuspendMemberProcedure is the fully-qualified name of the MemberService's
+	// SuspendMember RPC.
+	MemberServiceSuspendMemberProcedure = "/tenure.v1.MemberService/SuspendMember"
+	// MemberServiceResumeMemberProcedure is the fully-qualified name of the MemberService's
+	// ResumeMember RPC.
+	MemberServiceResumeMemberProcedure = "/tenure.v1.MemberService/ResumeMember"
+	// MemberServiceLeaveOrgProcedure is the fully-qualified name of the MemberService's LeaveOrg RPC.
+	MemberServiceLeaveOrgProcedure = "/tenure.v1.MemberService/LeaveOrg"
 	// MemberServiceListMembersProcedure is the fully-qualified name of the MemberService's ListMembers
 	// RPC.
 	MemberServiceListMembersProcedure = "/tenure.v1.MemberService/ListMembers"
@@ -47,11 +55,21 @@ const (
 type MemberServiceClient interface {
 	// GrantRole makes the user a member of the organization with a role, or changes it; with project_id it sets an override
 	// for a member instead. Nobody grants or takes away more than they hold. Errors: permission_denied GRANT_CEILING,
-	// failed_precondition LAST_OWNER, NOT_A_MEMBER or USER_DEACTIVATED, not_found USER_NOT_FOUND.
+	// failed_precondition LAST_OWNER, NOT_A_MEMBER or USER_DEACTIVATED, not_found USER_NOT_FOUND, invalid_argument UNKNOWN_ROLE,
+	// resource_exhausted QUOTA_EXCEEDED.
 	GrantRole(context.Context, *v1.GrantRoleRequest) (*v1.GrantRoleResponse, error)
-	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone.
+	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone. Who is in groups of the
+	// organization stays a member by them, and keeps the overrides.
 	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND.
 	RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error)
+	// SuspendMember makes a membership count as NONE, overrides and groups included, until ResumeMember. Whoever does either must
+	// hold all that the member holds. Errors: failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND, permission_denied
+	// GRANT_CEILING.
+	SuspendMember(context.Context, *v1.SuspendMemberRequest) (*v1.SuspendMemberResponse, error)
+	ResumeMember(context.Context, *v1.ResumeMemberRequest) (*v1.ResumeMemberResponse, error)
+	// LeaveOrg ends the caller's own membership, with roles, overrides and groups. Errors: failed_precondition LAST_OWNER,
+	// permission_denied KEY_CEILING for a key that does not hold everything.
+	LeaveOrg(context.Context, *v1.LeaveOrgRequest) (*v1.LeaveOrgResponse, error)
 	// ListMembers lists the members of an organization by user id, with their roles there or in one of its projects; those
 	// who have none there (NONE, expired, blocked) are listed as well.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
@@ -80,6 +98,24 @@ func NewMemberServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(memberServiceMethods.ByName("RevokeRole")),
 			connect.WithClientOptions(opts...),
 		),
+		suspendMember: connect.NewClient[v1.SuspendMemberRequest, v1.SuspendMemberResponse](
+			httpClient,
+			baseURL+MemberServiceSuspendMemberProcedure,
+			connect.WithSchema(memberServiceMethods.ByName("SuspendMember")),
+			connect.WithClientOptions(opts...),
+		),
+		resumeMember: connect.NewClient[v1.ResumeMemberRequest, v1.ResumeMemberResponse](
+			httpClient,
+			baseURL+MemberServiceResumeMemberProcedure,
+			connect.WithSchema(memberServiceMethods.ByName("ResumeMember")),
+			connect.WithClientOptions(opts...),
+		),
+		leaveOrg: connect.NewClient[v1.LeaveOrgRequest, v1.LeaveOrgResponse](
+			httpClient,
+			baseURL+MemberServiceLeaveOrgProcedure,
+			connect.WithSchema(memberServiceMethods.ByName("LeaveOrg")),
+			connect.WithClientOptions(opts...),
+		),
 		listMembers: connect.NewClient[v1.ListMembersRequest, v1.ListMembersResponse](
 			httpClient,
 			baseURL+MemberServiceListMembersProcedure,
@@ -92,9 +128,12 @@ func NewMemberServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // memberServiceClient implements MemberServiceClient.
 type memberServiceClient struct {
-	grantRole   *connect.Client[v1.GrantRoleRequest, v1.GrantRoleResponse]
-	revokeRole  *connect.Client[v1.RevokeRoleRequest, v1.RevokeRoleResponse]
-	listMembers *connect.Client[v1.ListMembersRequest, v1.ListMembersResponse]
+	grantRole     *connect.Client[v1.GrantRoleRequest, v1.GrantRoleResponse]
+	revokeRole    *connect.Client[v1.RevokeRoleRequest, v1.RevokeRoleResponse]
+	suspendMember *connect.Client[v1.SuspendMemberRequest, v1.SuspendMemberResponse]
+	resumeMember  *connect.Client[v1.ResumeMemberRequest, v1.ResumeMemberResponse]
+	leaveOrg      *connect.Client[v1.LeaveOrgRequest, v1.LeaveOrgResponse]
+	listMembers   *connect.Client[v1.ListMembersRequest, v1.ListMembersResponse]
 }
 
 // GrantRole calls tenure.v1.MemberService.GrantRole.
@@ -115,6 +154,33 @@ func (c *memberServiceClient) RevokeRole(ctx context.Context, req *v1.RevokeRole
 	return nil, err
 }
 
+// SuspendMember calls tenure.v1.MemberService.SuspendMember.
+func (c *memberServiceClient) SuspendMember(ctx context.Context, req *v1.SuspendMemberRequest) (*v1.SuspendMemberResponse, error) {
+	response, err := c.suspendMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ResumeMember calls tenure.v1.MemberService.ResumeMember.
+func (c *memberServiceClient) ResumeMember(ctx context.Context, req *v1.ResumeMemberRequest) (*v1.ResumeMemberResponse, error) {
+	response, err := c.resumeMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// LeaveOrg calls tenure.v1.MemberService.LeaveOrg.
+func (c *memberServiceClient) LeaveOrg(ctx context.Context, req *v1.LeaveOrgRequest) (*v1.LeaveOrgResponse, error) {
+	response, err := c.leaveOrg.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListMembers calls tenure.v1.MemberService.ListMembers.
 func (c *memberServiceClient) ListMembers(ctx context.Context, req *v1.ListMembersRequest) (*v1.ListMembersResponse, error) {
 	response, err := c.listMembers.CallUnary(ctx, connect.NewRequest(req))
@@ -128,11 +194,21 @@ func (c *memberServiceClient) ListMembers(ctx context.Context, req *v1.ListMembe
 type MemberServiceHandler interface {
 	// GrantRole makes the user a member of the organization with a role, or changes it; with project_id it sets an override
 	// for a member instead. Nobody grants or takes away more than they hold. Errors: permission_denied GRANT_CEILING,
-	// failed_precondition LAST_OWNER, NOT_A_MEMBER or USER_DEACTIVATED, not_found USER_NOT_FOUND.
+	// failed_precondition LAST_OWNER, NOT_A_MEMBER or USER_DEACTIVATED, not_found USER_NOT_FOUND, invalid_argument UNKNOWN_ROLE,
+	// resource_exhausted QUOTA_EXCEEDED.
 	GrantRole(context.Context, *v1.GrantRoleRequest) (*v1.GrantRoleResponse, error)
-	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone.
+	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone. Who is in groups of the
+	// organization stays a member by them, and keeps the overrides.
 	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND.
 	RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error)
+	// SuspendMember makes a membership count as NONE, overrides and groups included, until ResumeMember. Whoever does either must
+	// hold all that the member holds. Errors: failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND, permission_denied
+	// GRANT_CEILING.
+	SuspendMember(context.Context, *v1.SuspendMemberRequest) (*v1.SuspendMemberResponse, error)
+	ResumeMember(context.Context, *v1.ResumeMemberRequest) (*v1.ResumeMemberResponse, error)
+	// LeaveOrg ends the caller's own membership, with roles, overrides and groups. Errors: failed_precondition LAST_OWNER,
+	// permission_denied KEY_CEILING for a key that does not hold everything.
+	LeaveOrg(context.Context, *v1.LeaveOrgRequest) (*v1.LeaveOrgResponse, error)
 	// ListMembers lists the members of an organization by user id, with their roles there or in one of its projects; those
 	// who have none there (NONE, expired, blocked) are listed as well.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
@@ -157,6 +233,24 @@ func NewMemberServiceHandler(svc MemberServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(memberServiceMethods.ByName("RevokeRole")),
 		connect.WithHandlerOptions(opts...),
 	)
+	memberServiceSuspendMemberHandler := connect.NewUnaryHandlerSimple(
+		MemberServiceSuspendMemberProcedure,
+		svc.SuspendMember,
+		connect.WithSchema(memberServiceMethods.ByName("SuspendMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	memberServiceResumeMemberHandler := connect.NewUnaryHandlerSimple(
+		MemberServiceResumeMemberProcedure,
+		svc.ResumeMember,
+		connect.WithSchema(memberServiceMethods.ByName("ResumeMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	memberServiceLeaveOrgHandler := connect.NewUnaryHandlerSimple(
+		MemberServiceLeaveOrgProcedure,
+		svc.LeaveOrg,
+		connect.WithSchema(memberServiceMethods.ByName("LeaveOrg")),
+		connect.WithHandlerOptions(opts...),
+	)
 	memberServiceListMembersHandler := connect.NewUnaryHandlerSimple(
 		MemberServiceListMembersProcedure,
 		svc.ListMembers,
@@ -170,6 +264,12 @@ func NewMemberServiceHandler(svc MemberServiceHandler, opts ...connect.HandlerOp
 			memberServiceGrantRoleHandler.ServeHTTP(w, r)
 		case MemberServiceRevokeRoleProcedure:
 			memberServiceRevokeRoleHandler.ServeHTTP(w, r)
+		case MemberServiceSuspendMemberProcedure:
+			memberServiceSuspendMemberHandler.ServeHTTP(w, r)
+		case MemberServiceResumeMemberProcedure:
+			memberServiceResumeMemberHandler.ServeHTTP(w, r)
+		case MemberServiceLeaveOrgProcedure:
+			memberServiceLeaveOrgHandler.ServeHTTP(w, r)
 		case MemberServiceListMembersProcedure:
 			memberServiceListMembersHandler.ServeHTTP(w, r)
 		default:
@@ -187,6 +287,18 @@ func (UnimplementedMemberServiceHandler) GrantRole(context.Context, *v1.GrantRol
 
 func (UnimplementedMemberServiceHandler) RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.MemberService.RevokeRole is not implemented"))
+}
+
+func (UnimplementedMemberServiceHandler) SuspendMember(context.Context, *v1.SuspendMemberRequest) (*v1.SuspendMemberResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.MemberService.SuspendMember is not implemented"))
+}
+
+func (UnimplementedMemberServiceHandler) ResumeMember(context.Context, *v1.ResumeMemberRequest) (*v1.ResumeMemberResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.MemberService.ResumeMember is not implemented"))
+}
+
+func (UnimplementedMemberServiceHandler) LeaveOrg(context.Context, *v1.LeaveOrgRequest) (*v1.LeaveOrgResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.MemberService.LeaveOrg is not implemented"))
 }
 
 func (UnimplementedMemberServiceHandler) ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error) {

@@ -45,6 +45,10 @@ const (
 	OrgServiceSuspendOrgProcedure = "/tenure.v1.OrgService/SuspendOrg"
 	// OrgServiceResumeOrgProcedure is the fully-qualified name of the OrgService's ResumeOrg RPC.
 	OrgServiceResumeOrgProcedure = "/tenure.v1.OrgService/ResumeOrg"
+	// OrgServiceSetPlanProcedure is the fully-qualified name of the OrgService's SetPlan RPC.
+	OrgServiceSetPlanProcedure = "/tenure.v1.OrgService/SetPlan"
+	// OrgServicePlaceOrgProcedure is the fully-qualified name of the OrgService's PlaceOrg RPC.
+	OrgServicePlaceOrgProcedure = "/tenure.v1.OrgService/PlaceOrg"
 	// OrgServiceDeleteOrgProcedure is the fully-qualified name of the OrgService's DeleteOrg RPC.
 	OrgServiceDeleteOrgProcedure = "/tenure.v1.OrgService/DeleteOrg"
 )
@@ -53,16 +57,24 @@ const (
 type OrgServiceClient interface {
 	// CreateOrg makes an organization. Its first owner is owner_user_id, else the calling user; an instance admin who names
 	// nobody makes an unclaimed one, governed by instance admins and its own keys until somebody is granted OWNER.
-	// Errors: already_exists ID_TAKEN, not_found USER_NOT_FOUND.
+	// Errors: already_exists ID_TAKEN, not_found USER_NOT_FOUND, permission_denied ORG_CREATORS if the policy lets only others
+	// create organizations, invalid_argument NAMING_POLICY.
 	CreateOrg(context.Context, *v1.CreateOrgRequest) (*v1.CreateOrgResponse, error)
 	GetOrg(context.Context, *v1.GetOrgRequest) (*v1.GetOrgResponse, error)
 	// ListOrgs lists the organizations the caller can see, by id.
 	ListOrgs(context.Context, *v1.ListOrgsRequest) (*v1.ListOrgsResponse, error)
-	// UpdateOrg changes what is given and keeps the rest.
+	// UpdateOrg changes what is given and keeps the rest. Errors: failed_precondition RESIDENCY if the organization is placed on a
+	// data plane outside the new residency, invalid_argument NAMING_POLICY.
 	UpdateOrg(context.Context, *v1.UpdateOrgRequest) (*v1.UpdateOrgResponse, error)
 	// SuspendOrg denies everything in the organization, its keys included, until ResumeOrg.
 	SuspendOrg(context.Context, *v1.SuspendOrgRequest) (*v1.SuspendOrgResponse, error)
 	ResumeOrg(context.Context, *v1.ResumeOrgRequest) (*v1.ResumeOrgResponse, error)
+	// SetPlan gives the organization a plan. What it has beyond the plan's quotas stays; nothing more is let in.
+	// Errors: not_found PLAN_NOT_FOUND.
+	SetPlan(context.Context, *v1.SetPlanRequest) (*v1.SetPlanResponse, error)
+	// PlaceOrg says on which data plane the organization's data lives. Errors: not_found DATA_PLANE_NOT_FOUND,
+	// failed_precondition RESIDENCY, DATA_PLANE_DEDICATED if it serves another organization alone.
+	PlaceOrg(context.Context, *v1.PlaceOrgRequest) (*v1.PlaceOrgResponse, error)
 	// DeleteOrg ends the organization for good. Errors: failed_precondition ORG_HAS_PROJECTS unless cascade is set.
 	DeleteOrg(context.Context, *v1.DeleteOrgRequest) (*v1.DeleteOrgResponse, error)
 }
@@ -116,6 +128,18 @@ func NewOrgServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(orgServiceMethods.ByName("ResumeOrg")),
 			connect.WithClientOptions(opts...),
 		),
+		setPlan: connect.NewClient[v1.SetPlanRequest, v1.SetPlanResponse](
+			httpClient,
+			baseURL+OrgServiceSetPlanProcedure,
+			connect.WithSchema(orgServiceMethods.ByName("SetPlan")),
+			connect.WithClientOptions(opts...),
+		),
+		placeOrg: connect.NewClient[v1.PlaceOrgRequest, v1.PlaceOrgResponse](
+			httpClient,
+			baseURL+OrgServicePlaceOrgProcedure,
+			connect.WithSchema(orgServiceMethods.ByName("PlaceOrg")),
+			connect.WithClientOptions(opts...),
+		),
 		deleteOrg: connect.NewClient[v1.DeleteOrgRequest, v1.DeleteOrgResponse](
 			httpClient,
 			baseURL+OrgServiceDeleteOrgProcedure,
@@ -133,6 +157,8 @@ type orgServiceClient struct {
 	updateOrg  *connect.Client[v1.UpdateOrgRequest, v1.UpdateOrgResponse]
 	suspendOrg *connect.Client[v1.SuspendOrgRequest, v1.SuspendOrgResponse]
 	resumeOrg  *connect.Client[v1.ResumeOrgRequest, v1.ResumeOrgResponse]
+	setPlan    *connect.Client[v1.SetPlanRequest, v1.SetPlanResponse]
+	placeOrg   *connect.Client[v1.PlaceOrgRequest, v1.PlaceOrgResponse]
 	deleteOrg  *connect.Client[v1.DeleteOrgRequest, v1.DeleteOrgResponse]
 }
 
@@ -190,6 +216,24 @@ func (c *orgServiceClient) ResumeOrg(ctx context.Context, req *v1.ResumeOrgReque
 	return nil, err
 }
 
+// SetPlan calls tenure.v1.OrgService.SetPlan.
+func (c *orgServiceClient) SetPlan(ctx context.Context, req *v1.SetPlanRequest) (*v1.SetPlanResponse, error) {
+	response, err := c.setPlan.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PlaceOrg calls tenure.v1.OrgService.PlaceOrg.
+func (c *orgServiceClient) PlaceOrg(ctx context.Context, req *v1.PlaceOrgRequest) (*v1.PlaceOrgResponse, error) {
+	response, err := c.placeOrg.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeleteOrg calls tenure.v1.OrgService.DeleteOrg.
 func (c *orgServiceClient) DeleteOrg(ctx context.Context, req *v1.DeleteOrgRequest) (*v1.DeleteOrgResponse, error) {
 	response, err := c.deleteOrg.CallUnary(ctx, connect.NewRequest(req))
@@ -203,16 +247,24 @@ func (c *orgServiceClient) DeleteOrg(ctx context.Context, req *v1.DeleteOrgReque
 type OrgServiceHandler interface {
 	// CreateOrg makes an organization. Its first owner is owner_user_id, else the calling user; an instance admin who names
 	// nobody makes an unclaimed one, governed by instance admins and its own keys until somebody is granted OWNER.
-	// Errors: already_exists ID_TAKEN, not_found USER_NOT_FOUND.
+	// Errors: already_exists ID_TAKEN, not_found USER_NOT_FOUND, permission_denied ORG_CREATORS if the policy lets only others
+	// create organizations, invalid_argument NAMING_POLICY.
 	CreateOrg(context.Context, *v1.CreateOrgRequest) (*v1.CreateOrgResponse, error)
 	GetOrg(context.Context, *v1.GetOrgRequest) (*v1.GetOrgResponse, error)
 	// ListOrgs lists the organizations the caller can see, by id.
 	ListOrgs(context.Context, *v1.ListOrgsRequest) (*v1.ListOrgsResponse, error)
-	// UpdateOrg changes what is given and keeps the rest.
+	// UpdateOrg changes what is given and keeps the rest. Errors: failed_precondition RESIDENCY if the organization is placed on a
+	// data plane outside the new residency, invalid_argument NAMING_POLICY.
 	UpdateOrg(context.Context, *v1.UpdateOrgRequest) (*v1.UpdateOrgResponse, error)
 	// SuspendOrg denies everything in the organization, its keys included, until ResumeOrg.
 	SuspendOrg(context.Context, *v1.SuspendOrgRequest) (*v1.SuspendOrgResponse, error)
 	ResumeOrg(context.Context, *v1.ResumeOrgRequest) (*v1.ResumeOrgResponse, error)
+	// SetPlan gives the organization a plan. What it has beyond the plan's quotas stays; nothing more is let in.
+	// Errors: not_found PLAN_NOT_FOUND.
+	SetPlan(context.Context, *v1.SetPlanRequest) (*v1.SetPlanResponse, error)
+	// PlaceOrg says on which data plane the organization's data lives. Errors: not_found DATA_PLANE_NOT_FOUND,
+	// failed_precondition RESIDENCY, DATA_PLANE_DEDICATED if it serves another organization alone.
+	PlaceOrg(context.Context, *v1.PlaceOrgRequest) (*v1.PlaceOrgResponse, error)
 	// DeleteOrg ends the organization for good. Errors: failed_precondition ORG_HAS_PROJECTS unless cascade is set.
 	DeleteOrg(context.Context, *v1.DeleteOrgRequest) (*v1.DeleteOrgResponse, error)
 }
@@ -262,6 +314,18 @@ func NewOrgServiceHandler(svc OrgServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(orgServiceMethods.ByName("ResumeOrg")),
 		connect.WithHandlerOptions(opts...),
 	)
+	orgServiceSetPlanHandler := connect.NewUnaryHandlerSimple(
+		OrgServiceSetPlanProcedure,
+		svc.SetPlan,
+		connect.WithSchema(orgServiceMethods.ByName("SetPlan")),
+		connect.WithHandlerOptions(opts...),
+	)
+	orgServicePlaceOrgHandler := connect.NewUnaryHandlerSimple(
+		OrgServicePlaceOrgProcedure,
+		svc.PlaceOrg,
+		connect.WithSchema(orgServiceMethods.ByName("PlaceOrg")),
+		connect.WithHandlerOptions(opts...),
+	)
 	orgServiceDeleteOrgHandler := connect.NewUnaryHandlerSimple(
 		OrgServiceDeleteOrgProcedure,
 		svc.DeleteOrg,
@@ -282,6 +346,10 @@ func NewOrgServiceHandler(svc OrgServiceHandler, opts ...connect.HandlerOption) 
 			orgServiceSuspendOrgHandler.ServeHTTP(w, r)
 		case OrgServiceResumeOrgProcedure:
 			orgServiceResumeOrgHandler.ServeHTTP(w, r)
+		case OrgServiceSetPlanProcedure:
+			orgServiceSetPlanHandler.ServeHTTP(w, r)
+		case OrgServicePlaceOrgProcedure:
+			orgServicePlaceOrgHandler.ServeHTTP(w, r)
 		case OrgServiceDeleteOrgProcedure:
 			orgServiceDeleteOrgHandler.ServeHTTP(w, r)
 		default:
@@ -315,6 +383,14 @@ func (UnimplementedOrgServiceHandler) SuspendOrg(context.Context, *v1.SuspendOrg
 
 func (UnimplementedOrgServiceHandler) ResumeOrg(context.Context, *v1.ResumeOrgRequest) (*v1.ResumeOrgResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.OrgService.ResumeOrg is not implemented"))
+}
+
+func (UnimplementedOrgServiceHandler) SetPlan(context.Context, *v1.SetPlanRequest) (*v1.SetPlanResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.OrgService.SetPlan is not implemented"))
+}
+
+func (UnimplementedOrgServiceHandler) PlaceOrg(context.Context, *v1.PlaceOrgRequest) (*v1.PlaceOrgResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.OrgService.PlaceOrg is not implemented"))
 }
 
 func (UnimplementedOrgServiceHandler) DeleteOrg(context.Context, *v1.DeleteOrgRequest) (*v1.DeleteOrgResponse, error) {

@@ -61,7 +61,8 @@ const (
 
 // ProjectServiceClient is a client for the tenure.v1.ProjectService service.
 type ProjectServiceClient interface {
-	// CreateProject errors: already_exists NAME_TAKEN or ID_TAKEN, failed_precondition ORG_SUSPENDED or ORG_DELETED.
+	// CreateProject errors: already_exists NAME_TAKEN or ID_TAKEN, failed_precondition ORG_SUSPENDED or ORG_DELETED,
+	// resource_exhausted QUOTA_EXCEEDED, invalid_argument NAMING_POLICY.
 	CreateProject(context.Context, *v1.CreateProjectRequest) (*v1.CreateProjectResponse, error)
 	GetProject(context.Context, *v1.GetProjectRequest) (*v1.GetProjectResponse, error)
 	// ListProjects lists the projects of an organization that the caller may read, by id.
@@ -73,8 +74,8 @@ type ProjectServiceClient interface {
 	// RestoreProject errors: already_exists NAME_TAKEN if another project took the name; give new_name then.
 	RestoreProject(context.Context, *v1.RestoreProjectRequest) (*v1.RestoreProjectResponse, error)
 	// TransferProject moves the project to another organization in one commit. Every key keeps its id, secret, permissions
-	// and expiry; overrides end. Errors: failed_precondition SAME_ORG, ORG_SUSPENDED, ORG_DELETED or PROJECT_DELETED,
-	// already_exists NAME_TAKEN.
+	// and expiry; overrides end. Errors: failed_precondition SAME_ORG, ORG_SUSPENDED, ORG_DELETED, PROJECT_DELETED
+	// or RESIDENCY, already_exists NAME_TAKEN, resource_exhausted QUOTA_EXCEEDED, invalid_argument NAMING_POLICY.
 	TransferProject(context.Context, *v1.TransferProjectRequest) (*v1.TransferProjectResponse, error)
 	// PreviewTransfer says what TransferProject would do, and what stands in its way. It changes nothing.
 	PreviewTransfer(context.Context, *v1.PreviewTransferRequest) (*v1.PreviewTransferResponse, error)
@@ -231,7 +232,8 @@ func (c *projectServiceClient) PreviewTransfer(ctx context.Context, req *v1.Prev
 
 // ProjectServiceHandler is an implementation of the tenure.v1.ProjectService service.
 type ProjectServiceHandler interface {
-	// CreateProject errors: already_exists NAME_TAKEN or ID_TAKEN, failed_precondition ORG_SUSPENDED or ORG_DELETED.
+	// CreateProject errors: already_exists NAME_TAKEN or ID_TAKEN, failed_precondition ORG_SUSPENDED or ORG_DELETED,
+	// resource_exhausted QUOTA_EXCEEDED, invalid_argument NAMING_POLICY.
 	CreateProject(context.Context, *v1.CreateProjectRequest) (*v1.CreateProjectResponse, error)
 	GetProject(context.Context, *v1.GetProjectRequest) (*v1.GetProjectResponse, error)
 	// ListProjects lists the projects of an organization that the caller may read, by id.
@@ -243,8 +245,8 @@ type ProjectServiceHandler interface {
 	// RestoreProject errors: already_exists NAME_TAKEN if another project took the name; give new_name then.
 	RestoreProject(context.Context, *v1.RestoreProjectRequest) (*v1.RestoreProjectResponse, error)
 	// TransferProject moves the project to another organization in one commit. Every key keeps its id, secret, permissions
-	// and expiry; overrides end. Errors: failed_precondition SAME_ORG, ORG_SUSPENDED, ORG_DELETED or PROJECT_DELETED,
-	// already_exists NAME_TAKEN.
+	// and expiry; overrides end. Errors: failed_precondition SAME_ORG, ORG_SUSPENDED, ORG_DELETED, PROJECT_DELETED
+	// or RESIDENCY, already_exists NAME_TAKEN, resource_exhausted QUOTA_EXCEEDED, invalid_argument NAMING_POLICY.
 	TransferProject(context.Context, *v1.TransferProjectRequest) (*v1.TransferProjectResponse, error)
 	// PreviewTransfer says what TransferProject would do, and what stands in its way. It changes nothing.
 	PreviewTransfer(context.Context, *v1.PreviewTransferRequest) (*v1.PreviewTransferResponse, error)

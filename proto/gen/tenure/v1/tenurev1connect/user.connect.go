@@ -42,6 +42,15 @@ const (
 	UserServiceListUsersProcedure = "/tenure.v1.UserService/ListUsers"
 	// UserServiceUpdateUserProcedure is the fully-qualified name of the UserService's UpdateUser RPC.
 	UserServiceUpdateUserProcedure = "/tenure.v1.UserService/UpdateUser"
+	// UserServiceCreateServiceAccountProcedure is the fully-qualified name of the UserService's
+	// CreateServiceAccount RPC.
+	UserServiceCreateServiceAccountProcedure = "/tenure.v1.UserService/CreateServiceAccount"
+	// UserServiceLinkIdentityProcedure is the fully-qualified name of the UserService's LinkIdentity
+	// RPC.
+	UserServiceLinkIdentityProcedure = "/tenure.v1.UserService/LinkIdentity"
+	// UserServiceUnlinkIdentityProcedure is the fully-qualified name of the UserService's
+	// UnlinkIdentity RPC.
+	UserServiceUnlinkIdentityProcedure = "/tenure.v1.UserService/UnlinkIdentity"
 	// UserServiceDeactivateUserProcedure is the fully-qualified name of the UserService's
 	// DeactivateUser RPC.
 	UserServiceDeactivateUserProcedure = "/tenure.v1.UserService/DeactivateUser"
@@ -54,13 +63,25 @@ const (
 
 // UserServiceClient is a client for the tenure.v1.UserService service.
 type UserServiceClient interface {
-	// RegisterUser answers the account of that e-mail, making it if there is none; it does not tell which of the two it did.
+	// RegisterUser answers the account of that e-mail, making it if there is none; it does not tell which of the two it did. A new
+	// person gets what the policy gives at sign-up.
 	RegisterUser(context.Context, *v1.RegisterUserRequest) (*v1.RegisterUserResponse, error)
+	// GetUser: the person or an instance admin; of a service account whoever may read the members of its organization.
 	GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error)
-	// ListUsers lists all users of the instance, by id; with email, the one who has it.
+	// ListUsers lists all users of the instance, by id; with an e-mail or an identity, the one who has it.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
-	// UpdateUser: the person or an instance admin. Errors: already_exists EMAIL_TAKEN.
+	// UpdateUser: the person or an instance admin; of a service account whoever manages the members of its organization.
+	// Errors: already_exists EMAIL_TAKEN, failed_precondition SERVICE_ACCOUNT, which has no e-mail.
 	UpdateUser(context.Context, *v1.UpdateUserRequest) (*v1.UpdateUserResponse, error)
+	// CreateServiceAccount makes a user without login that is at home in one organization and can be a member nowhere else. Whoever
+	// holds organization:CRUD_apiKeys there makes its keys, which hold no more than their maker. Errors: permission_denied
+	// GRANT_CEILING, invalid_argument UNKNOWN_ROLE, resource_exhausted QUOTA_EXCEEDED.
+	CreateServiceAccount(context.Context, *v1.CreateServiceAccountRequest) (*v1.CreateServiceAccountResponse, error)
+	// LinkIdentity ties an account elsewhere to the person: the person or an instance admin. Errors: already_exists IDENTITY_TAKEN,
+	// failed_precondition SERVICE_ACCOUNT, permission_denied KEY_CEILING for a key that does not hold everything.
+	LinkIdentity(context.Context, *v1.LinkIdentityRequest) (*v1.LinkIdentityResponse, error)
+	// UnlinkIdentity ends the tie. Nothing happens if there is none.
+	UnlinkIdentity(context.Context, *v1.UnlinkIdentityRequest) (*v1.UnlinkIdentityResponse, error)
 	// DeactivateUser denies the person everything, personal keys included, until ReactivateUser; memberships are kept.
 	// Errors: failed_precondition LAST_OWNER.
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error)
@@ -108,6 +129,24 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(userServiceMethods.ByName("UpdateUser")),
 			connect.WithClientOptions(opts...),
 		),
+		createServiceAccount: connect.NewClient[v1.CreateServiceAccountRequest, v1.CreateServiceAccountResponse](
+			httpClient,
+			baseURL+UserServiceCreateServiceAccountProcedure,
+			connect.WithSchema(userServiceMethods.ByName("CreateServiceAccount")),
+			connect.WithClientOptions(opts...),
+		),
+		linkIdentity: connect.NewClient[v1.LinkIdentityRequest, v1.LinkIdentityResponse](
+			httpClient,
+			baseURL+UserServiceLinkIdentityProcedure,
+			connect.WithSchema(userServiceMethods.ByName("LinkIdentity")),
+			connect.WithClientOptions(opts...),
+		),
+		unlinkIdentity: connect.NewClient[v1.UnlinkIdentityRequest, v1.UnlinkIdentityResponse](
+			httpClient,
+			baseURL+UserServiceUnlinkIdentityProcedure,
+			connect.WithSchema(userServiceMethods.ByName("UnlinkIdentity")),
+			connect.WithClientOptions(opts...),
+		),
 		deactivateUser: connect.NewClient[v1.DeactivateUserRequest, v1.DeactivateUserResponse](
 			httpClient,
 			baseURL+UserServiceDeactivateUserProcedure,
@@ -131,13 +170,16 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // userServiceClient implements UserServiceClient.
 type userServiceClient struct {
-	registerUser   *connect.Client[v1.RegisterUserRequest, v1.RegisterUserResponse]
-	getUser        *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
-	listUsers      *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
-	updateUser     *connect.Client[v1.UpdateUserRequest, v1.UpdateUserResponse]
-	deactivateUser *connect.Client[v1.DeactivateUserRequest, v1.DeactivateUserResponse]
-	reactivateUser *connect.Client[v1.ReactivateUserRequest, v1.ReactivateUserResponse]
-	eraseUser      *connect.Client[v1.EraseUserRequest, v1.EraseUserResponse]
+	registerUser         *connect.Client[v1.RegisterUserRequest, v1.RegisterUserResponse]
+	getUser              *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
+	listUsers            *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
+	updateUser           *connect.Client[v1.UpdateUserRequest, v1.UpdateUserResponse]
+	createServiceAccount *connect.Client[v1.CreateServiceAccountRequest, v1.CreateServiceAccountResponse]
+	linkIdentity         *connect.Client[v1.LinkIdentityRequest, v1.LinkIdentityResponse]
+	unlinkIdentity       *connect.Client[v1.UnlinkIdentityRequest, v1.UnlinkIdentityResponse]
+	deactivateUser       *connect.Client[v1.DeactivateUserRequest, v1.DeactivateUserResponse]
+	reactivateUser       *connect.Client[v1.ReactivateUserRequest, v1.ReactivateUserResponse]
+	eraseUser            *connect.Client[v1.EraseUserRequest, v1.EraseUserResponse]
 }
 
 // RegisterUser calls tenure.v1.UserService.RegisterUser.
@@ -176,6 +218,33 @@ func (c *userServiceClient) UpdateUser(ctx context.Context, req *v1.UpdateUserRe
 	return nil, err
 }
 
+// CreateServiceAccount calls tenure.v1.UserService.CreateServiceAccount.
+func (c *userServiceClient) CreateServiceAccount(ctx context.Context, req *v1.CreateServiceAccountRequest) (*v1.CreateServiceAccountResponse, error) {
+	response, err := c.createServiceAccount.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// LinkIdentity calls tenure.v1.UserService.LinkIdentity.
+func (c *userServiceClient) LinkIdentity(ctx context.Context, req *v1.LinkIdentityRequest) (*v1.LinkIdentityResponse, error) {
+	response, err := c.linkIdentity.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UnlinkIdentity calls tenure.v1.UserService.UnlinkIdentity.
+func (c *userServiceClient) UnlinkIdentity(ctx context.Context, req *v1.UnlinkIdentityRequest) (*v1.UnlinkIdentityResponse, error) {
+	response, err := c.unlinkIdentity.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeactivateUser calls tenure.v1.UserService.DeactivateUser.
 func (c *userServiceClient) DeactivateUser(ctx context.Context, req *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error) {
 	response, err := c.deactivateUser.CallUnary(ctx, connect.NewRequest(req))
@@ -205,13 +274,25 @@ func (c *userServiceClient) EraseUser(ctx context.Context, req *v1.EraseUserRequ
 
 // UserServiceHandler is an implementation of the tenure.v1.UserService service.
 type UserServiceHandler interface {
-	// RegisterUser answers the account of that e-mail, making it if there is none; it does not tell which of the two it did.
+	// RegisterUser answers the account of that e-mail, making it if there is none; it does not tell which of the two it did. A new
+	// person gets what the policy gives at sign-up.
 	RegisterUser(context.Context, *v1.RegisterUserRequest) (*v1.RegisterUserResponse, error)
+	// GetUser: the person or an instance admin; of a service account whoever may read the members of its organization.
 	GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error)
-	// ListUsers lists all users of the instance, by id; with email, the one who has it.
+	// ListUsers lists all users of the instance, by id; with an e-mail or an identity, the one who has it.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
-	// UpdateUser: the person or an instance admin. Errors: already_exists EMAIL_TAKEN.
+	// UpdateUser: the person or an instance admin; of a service account whoever manages the members of its organization.
+	// Errors: already_exists EMAIL_TAKEN, failed_precondition SERVICE_ACCOUNT, which has no e-mail.
 	UpdateUser(context.Context, *v1.UpdateUserRequest) (*v1.UpdateUserResponse, error)
+	// CreateServiceAccount makes a user without login that is at home in one organization and can be a member nowhere else. Whoever
+	// holds organization:CRUD_apiKeys there makes its keys, which hold no more than their maker. Errors: permission_denied
+	// GRANT_CEILING, invalid_argument UNKNOWN_ROLE, resource_exhausted QUOTA_EXCEEDED.
+	CreateServiceAccount(context.Context, *v1.CreateServiceAccountRequest) (*v1.CreateServiceAccountResponse, error)
+	// LinkIdentity ties an account elsewhere to the person: the person or an instance admin. Errors: already_exists IDENTITY_TAKEN,
+	// failed_precondition SERVICE_ACCOUNT, permission_denied KEY_CEILING for a key that does not hold everything.
+	LinkIdentity(context.Context, *v1.LinkIdentityRequest) (*v1.LinkIdentityResponse, error)
+	// UnlinkIdentity ends the tie. Nothing happens if there is none.
+	UnlinkIdentity(context.Context, *v1.UnlinkIdentityRequest) (*v1.UnlinkIdentityResponse, error)
 	// DeactivateUser denies the person everything, personal keys included, until ReactivateUser; memberships are kept.
 	// Errors: failed_precondition LAST_OWNER.
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error)
@@ -255,6 +336,24 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(userServiceMethods.ByName("UpdateUser")),
 		connect.WithHandlerOptions(opts...),
 	)
+	userServiceCreateServiceAccountHandler := connect.NewUnaryHandlerSimple(
+		UserServiceCreateServiceAccountProcedure,
+		svc.CreateServiceAccount,
+		connect.WithSchema(userServiceMethods.ByName("CreateServiceAccount")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceLinkIdentityHandler := connect.NewUnaryHandlerSimple(
+		UserServiceLinkIdentityProcedure,
+		svc.LinkIdentity,
+		connect.WithSchema(userServiceMethods.ByName("LinkIdentity")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceUnlinkIdentityHandler := connect.NewUnaryHandlerSimple(
+		UserServiceUnlinkIdentityProcedure,
+		svc.UnlinkIdentity,
+		connect.WithSchema(userServiceMethods.ByName("UnlinkIdentity")),
+		connect.WithHandlerOptions(opts...),
+	)
 	userServiceDeactivateUserHandler := connect.NewUnaryHandlerSimple(
 		UserServiceDeactivateUserProcedure,
 		svc.DeactivateUser,
@@ -283,6 +382,12 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 			userServiceListUsersHandler.ServeHTTP(w, r)
 		case UserServiceUpdateUserProcedure:
 			userServiceUpdateUserHandler.ServeHTTP(w, r)
+		case UserServiceCreateServiceAccountProcedure:
+			userServiceCreateServiceAccountHandler.ServeHTTP(w, r)
+		case UserServiceLinkIdentityProcedure:
+			userServiceLinkIdentityHandler.ServeHTTP(w, r)
+		case UserServiceUnlinkIdentityProcedure:
+			userServiceUnlinkIdentityHandler.ServeHTTP(w, r)
 		case UserServiceDeactivateUserProcedure:
 			userServiceDeactivateUserHandler.ServeHTTP(w, r)
 		case UserServiceReactivateUserProcedure:
@@ -312,6 +417,18 @@ func (UnimplementedUserServiceHandler) ListUsers(context.Context, *v1.ListUsersR
 
 func (UnimplementedUserServiceHandler) UpdateUser(context.Context, *v1.UpdateUserRequest) (*v1.UpdateUserResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.UserService.UpdateUser is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) CreateServiceAccount(context.Context, *v1.CreateServiceAccountRequest) (*v1.CreateServiceAccountResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.UserService.CreateServiceAccount is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) LinkIdentity(context.Context, *v1.LinkIdentityRequest) (*v1.LinkIdentityResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.UserService.LinkIdentity is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) UnlinkIdentity(context.Context, *v1.UnlinkIdentityRequest) (*v1.UnlinkIdentityResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.UserService.UnlinkIdentity is not implemented"))
 }
 
 func (UnimplementedUserServiceHandler) DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error) {
