@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,8 +142,8 @@ func (c Init) owner(m *maker, o *Org) {
 
 func (c Init) policy(m *maker) error {
 	update := UpdatePolicy{}
-	if c.SignUp != nil && m.once("policy/sign_up") {
-		update.SignUp = c.SignUp
+	if grants := c.signUp(m.state); len(grants) > 0 && m.once("policy/sign_up") {
+		update.SignUp = &grants
 	}
 	if c.Creators != nil && m.once("policy/org_creators") {
 		update.Creators = c.Creators
@@ -154,12 +155,32 @@ func (c Init) policy(m *maker) error {
 	return err
 }
 
+// signUp is what new people get of what is there to be given. What is not is left out, because a server must start without it.
+func (c Init) signUp(s *State) (grants []SignUpGrant) {
+	if c.SignUp == nil {
+		return nil
+	}
+	for _, g := range *c.SignUp {
+		if known, err := s.signUpGrant(g); err == nil {
+			grants = append(grants, known)
+		}
+	}
+	return grants
+}
+
 // Drift tells, in words, where the state is not what the settings say, after Init was decided on it.
 func (c Init) Drift(s *State, now time.Time) (list []string) {
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	if c.SignUp != nil {
+		if grants := c.signUp(s); len(grants) < len(*c.SignUp) {
+			add("some of what new people are to get is not there: check DEFAULT_ORG_ID, DEFAULT_PROJECT_ID and the roles")
+		} else if !slices.Equal(grants, s.Instance.Policy.SignUp) {
+			add("what new people get was changed since")
+		}
+	}
 	o, ok := s.orgs.Get(c.Org)
 	if !ok {
-		return nil
+		return list
 	}
 	if o.Status != Active {
 		add("organization %s is %s", c.Org, strings.ToLower(strings.TrimPrefix(string(o.state()), "ORG_")))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +21,14 @@ func serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: `Run the server, with a NATS JetStream inside unless --nats-url names one outside.
 
-The instance admin's key is that in TENURE_ADMIN_KEY, else one is made and printed at the first start.`,
+The instance admin's key is that in TENURE_ADMIN_KEY, else one is made and printed at the first start.
+
+What a new installation begins with can be set by TENURE_INIT_ORG_ID, TENURE_INIT_ORG_NAME, TENURE_INIT_PROJECT_ID,
+TENURE_INIT_PROJECT_NAME, TENURE_INIT_PROJECT_RETENTION, TENURE_INIT_PROJECT_PUBLIC_KEY, TENURE_INIT_PROJECT_SECRET_KEY,
+TENURE_INIT_USER_EMAIL and TENURE_INIT_USER_NAME, what new people get by TENURE_DEFAULT_ORG_ID, TENURE_DEFAULT_ORG_ROLE,
+TENURE_DEFAULT_PROJECT_ID and TENURE_DEFAULT_PROJECT_ROLE, and who may create organizations by
+TENURE_ALLOWED_ORGANIZATION_CREATORS. The same names with LANGFUSE_ in front work too. It is done once, in one commit: what is
+there already is left as it is, and differences are logged.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			level := slog.LevelInfo
@@ -29,7 +37,11 @@ The instance admin's key is that in TENURE_ADMIN_KEY, else one is made and print
 			}
 			cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 			cfg.AdminKey = os.Getenv("TENURE_ADMIN_KEY")
-			cfg.Salt = os.Getenv("TENURE_KEY_SALT")
+			cfg.Salt = cmp.Or(os.Getenv("TENURE_KEY_SALT"), os.Getenv("SALT"))
+			var err error
+			if cfg.Init, err = app.InitFromEnv(os.Getenv); err != nil {
+				return err
+			}
 			a, err := app.Start(cmd.Context(), cfg)
 			if err != nil {
 				return err
@@ -59,6 +71,7 @@ The instance admin's key is that in TENURE_ADMIN_KEY, else one is made and print
 	f.StringVar(&cfg.TLSCert, "tls-cert", "", "certificate file; it is read again when it changes")
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "key file of the certificate")
 	f.StringSliceVar(&cfg.TrustedProxies, "trusted-proxies", nil, "networks of proxies that are believed about X-Forwarded-For, such as 10.0.0.0/8")
+	f.StringVar(&cfg.PermissionsFile, "permissions-file", "", "YAML file with permissions of your own product, to be held by roles and asked in checks")
 	f.IntVar(&cfg.IdempotencyCapacity, "idempotency-capacity", 0, "how many idempotency keys a new log remembers (default 1000000)")
 	f.BoolVar(&verbose, "verbose", false, "log more")
 	return cmd

@@ -39,24 +39,41 @@ func (r *Ring) Generate(suffix string) (public, secret string, err error) {
 	return "pk-" + r.brand + "-" + suffix, secret + checksum(secret), nil
 }
 
-// WellFormed reports whether the text can be a generated secret at all, of any brand: a mistyped one fails its checksum
-// and need not be looked up. Of Langfuse's keys (sk-lf-, a UUID) only the shape can be checked. It says nothing about
-// secrets that an operator chose himself.
+// WellFormed reports whether the text can be a generated secret at all, of any brand. Of Langfuse's keys (sk-lf-, a UUID) only
+// the shape can be checked. It says nothing about secrets that an operator chose himself.
 func WellFormed(secret string) bool {
-	rest, ok := strings.CutPrefix(secret, "sk-")
-	if !ok {
-		return false
-	}
-	brand, body, ok := strings.Cut(rest, "-")
-	if !ok || !isBrand(brand) {
-		return false
-	}
+	brand, body := parts(secret)
 	if brand == langfuseBrand {
 		return isUUID(body)
 	}
-	if len(body) != randomChars+checkChars || !isBase62(body) {
-		return false
+	return isChecked(brand, body) && checks(secret)
+}
+
+// Mistyped reports whether the text has the shape of a generated secret and fails its checksum: it need not be looked up.
+func Mistyped(secret string) bool {
+	brand, body := parts(secret)
+	return isChecked(brand, body) && !checks(secret)
+}
+
+// parts are the brand and the rest of a secret; "" if it is not of the form sk-<brand>-<rest>.
+func parts(secret string) (brand, body string) {
+	rest, ok := strings.CutPrefix(secret, "sk-")
+	if !ok {
+		return "", ""
 	}
+	brand, body, ok = strings.Cut(rest, "-")
+	if !ok || !isBrand(brand) {
+		return "", ""
+	}
+	return brand, body
+}
+
+// isChecked tells whether these are the parts of a secret that ends in a checksum.
+func isChecked(brand, body string) bool {
+	return brand != "" && brand != langfuseBrand && len(body) == randomChars+checkChars && isBase62(body)
+}
+
+func checks(secret string) bool {
 	end := len(secret) - checkChars
 	return secret[end:] == checksum(secret[:end])
 }

@@ -79,9 +79,6 @@ func (r *Ring) CheckImported(scheme, hash string) error {
 // ErrNoSalt is returned for a hash of Langfuse's scheme on a server that has no salt.
 var ErrNoSalt = errors.New("this server has no salt: start it with the SALT of the Langfuse installation in TENURE_KEY_SALT")
 
-// Salted reports whether verifiers of Langfuse's scheme can be checked, whose secrets need not be of any form.
-func (r *Ring) Salted() bool { return r.salted != nil }
-
 // Dummy does the work of Verify for a key that does not exist, so that the time of an answer does not tell which do.
 func (r *Ring) Dummy(secret string) {
 	if r.scheme == SchemeLangfuse {

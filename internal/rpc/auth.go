@@ -87,14 +87,13 @@ func unauthenticated(format string, args ...any) error {
 }
 
 // findKey finds the key whose secret this is: by its public part, which must belong to the secret, or by the secret alone.
-// A wrong secret costs what a right one costs, and one with a typo nothing; secrets that were imported can be of any form. An
-// error means that it can't be told now.
+// A wrong secret costs what a right one costs, and one with a typo nothing; secrets that were imported, or chosen by an operator,
+// can be of any form. An error means that it can't be told now.
 func (s *Server) findKey(ctx context.Context, state *domain.State, public, secret string, byPublic bool) (*domain.Key, bool, error) {
-	ours := keyring.WellFormed(secret)
+	if keyring.Mistyped(secret) {
+		return nil, false, nil
+	}
 	if !byPublic {
-		if !ours && !s.Ring.Salted() {
-			return nil, false, nil
-		}
 		for _, hash := range s.Ring.Candidates(secret) {
 			if k, ok := state.KeyByVerifier(hash); ok {
 				return k, true, nil
@@ -110,8 +109,6 @@ func (s *Server) findKey(ctx context.Context, state *domain.State, public, secre
 			s.rehash(ctx, k, secret)
 		}
 		return k, right, err
-	case !ours && (!ok || k.Scheme == keyring.SchemeHMAC):
-		return nil, false, nil
 	case !ok:
 		s.Ring.Dummy(secret)
 		return nil, false, nil

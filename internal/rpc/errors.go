@@ -80,8 +80,8 @@ func (g *gate) log(spec connect.Spec, c *call, err error) error {
 	return err
 }
 
-// validate checks a request against the limits declared in the proto, and names the first field at fault and its rule.
-func validate(m proto.Message) error {
+// Validate checks a request against the limits declared in the proto, and names the first field at fault and its rule.
+func Validate(m proto.Message) error {
 	err := protovalidate.Validate(m)
 	var violations *protovalidate.ValidationError
 	if !errors.As(err, &violations) || len(violations.Violations) == 0 {

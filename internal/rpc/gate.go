@@ -83,7 +83,7 @@ func (v *validating) Receive(m any) error {
 	if err := v.StreamingHandlerConn.Receive(m); err != nil {
 		return err
 	}
-	return validate(m.(proto.Message))
+	return Validate(m.(proto.Message))
 }
 
 // admit takes a request in: it always answers a call, which an error may be logged with.
@@ -100,7 +100,7 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 		return c, err
 	}
 	if m != nil {
-		if err := validate(m); err != nil {
+		if err := Validate(m); err != nil {
 			return c, err
 		}
 		var err error

@@ -60,6 +60,11 @@ type Config struct {
 	TLSCert, TLSKey string
 	TrustedProxies  []string
 
+	// Init is what the installation begins with.
+	Init InitSettings
+	// PermissionsFile names permissions of the operator's own product; none if empty.
+	PermissionsFile string
+
 	// IdempotencyCapacity is how many idempotency keys a new log remembers; the default if 0.
 	IdempotencyCapacity int
 	Logger              *slog.Logger
@@ -146,6 +151,12 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.closers = append(a.closers, func() error { a.Engine.Close(); return nil })
 	if err := a.fits(ctx, peppers, master.ID()); err != nil {
+		return nil, err
+	}
+	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
+		return nil, err
+	}
+	if err := a.applyInit(ctx, cfg.Init, ring); err != nil {
 		return nil, err
 	}
 	admin, err := a.adminKey()
