@@ -3,7 +3,6 @@ package tests
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -92,7 +91,7 @@ func TestFaultClusterRacingGenesis(t *testing.T) {
 		t.Fatal(err)
 	}
 	for round := range 5 {
-		f := startFaultServers(t, t.TempDir(), 3, slog.New(slog.DiscardHandler), cluster.URL(0), cluster.URL(1), cluster.URL(2))
+		f := startFaultServers(t, t.TempDir(), 3, nil, cluster.URL(0), cluster.URL(1), cluster.URL(2))
 		state, _ := f.settled(t)
 		begun := 0
 		err := f.apps[0].Engine.Commits(processContext(t), 1, state.Position, func(c engine.Commit) error {

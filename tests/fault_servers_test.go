@@ -19,21 +19,24 @@ type faultServers struct {
 	apis []*processAPI
 }
 
-// startFaultServers starts a server for each NATS address, all at once and on the same secrets. They end with the test.
-func startFaultServers(t *testing.T, dir string, replicas int, logger *slog.Logger, urls ...string) *faultServers {
+// startFaultServers starts a server for each NATS address, all at once and on the same secrets, with settings changed if asked. They
+// end with the test.
+func startFaultServers(t *testing.T, dir string, replicas int, change func(*app.Config), urls ...string) *faultServers {
 	t.Helper()
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
 	f := &faultServers{apps: make([]*app.App, len(urls))}
 	var starting sync.WaitGroup
 	for i, url := range urls {
 		own := t.TempDir()
 		starting.Go(func() {
-			a, err := app.Start(processContext(t), app.Config{
+			cfg := app.Config{
 				DataDir: own, Listen: "127.0.0.1:0", NATSURL: url, Replicas: replicas, AdminKey: processAdmin,
-				PepperFile: filepath.Join(dir, "pepper"), SealingKeyFile: filepath.Join(dir, "sealing-key"), Logger: logger,
-			})
+				PepperFile: filepath.Join(dir, "pepper"), SealingKeyFile: filepath.Join(dir, "sealing-key"),
+				Logger: slog.New(slog.DiscardHandler),
+			}
+			if change != nil {
+				change(&cfg)
+			}
+			a, err := app.Start(processContext(t), cfg)
 			if err != nil {
 				t.Errorf("server %d: %v", i, err)
 				return

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -104,7 +105,7 @@ func TestFaultVoidPositions(t *testing.T) {
 	t.Parallel()
 	conn := natstest.Single(t)
 	logged := &voidLog{}
-	f := startFaultServers(t, t.TempDir(), 1, slog.New(slog.NewTextHandler(logged, nil)), conn.ConnectedUrl(), conn.ConnectedUrl())
+	f := startFaultServers(t, t.TempDir(), 1, func(c *app.Config) { c.Logger = slog.New(slog.NewTextHandler(logged, nil)) }, conn.ConnectedUrl(), conn.ConnectedUrl())
 	hand := newVoidHand(t, conn)
 	var done atomic.Bool
 	var answers atomic.Int64
@@ -221,7 +222,7 @@ func TestFaultUnreadableCommitsStopServers(t *testing.T) {
 			t.Parallel()
 			conn := natstest.Single(t)
 			logged := &voidLog{}
-			f := startFaultServers(t, t.TempDir(), 1, slog.New(slog.NewTextHandler(logged, nil)), conn.ConnectedUrl(), conn.ConnectedUrl())
+			f := startFaultServers(t, t.TempDir(), 1, func(c *app.Config) { c.Logger = slog.New(slog.NewTextHandler(logged, nil)) }, conn.ConnectedUrl(), conn.ConnectedUrl())
 			voidUser(t, f)
 			before, _ := f.settled(t)
 			hand := newVoidHand(t, conn)
