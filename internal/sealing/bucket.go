@@ -118,7 +118,29 @@ func usable(cfg jetstream.StreamConfig) error {
 }
 
 // get returns the subject's wrapped key, ErrErased if there is none.
-func (b *bucket) get(ctx context.Context, subject string) ([]byte, error) {
+func (b *bucket) get(ctx context.Context, subject string) (wrapped []byte, err error) {
+	err = persist(ctx, func(ctx context.Context) (err error) {
+		wrapped, err = b.tryGet(ctx, subject)
+		return err
+	})
+	return wrapped, err
+}
+
+// persist asks again what was not answered, for as long as ctx lasts: a cluster that is choosing a leader drops requests without
+// a word.
+func persist(ctx context.Context, ask func(context.Context) error) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := ask(attempt)
+		lost := attempt.Err() != nil && errors.Is(err, context.DeadlineExceeded)
+		cancel()
+		if !lost || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (b *bucket) tryGet(ctx context.Context, subject string) ([]byte, error) {
 	entry, err := b.keys.Get(ctx, subject)
 	if errors.Is(err, jetstream.ErrKeyNotFound) { // includes ErrKeyDeleted
 		return nil, ErrErased
@@ -138,7 +160,11 @@ const (
 // create stores the subject's first wrapped key and returns it, or the one that another was quicker to store.
 func (b *bucket) create(ctx context.Context, subject string, wrapped []byte) ([]byte, error) {
 	for try := 1; ; try++ {
-		_, err := b.keys.Create(ctx, subject, wrapped)
+		// One that was stored but not confirmed is found to exist, and is then what get answers.
+		err := persist(ctx, func(ctx context.Context) error {
+			_, err := b.keys.Create(ctx, subject, wrapped)
+			return err
+		})
 		if !errors.Is(err, jetstream.ErrKeyExists) {
 			return wrapped, err
 		}
@@ -159,14 +185,19 @@ func (b *bucket) create(ctx context.Context, subject string, wrapped []byte) ([]
 func (b *bucket) destroy(ctx context.Context, subject string) error {
 	var failed uint64
 	for {
-		msg, err := b.stream.GetLastMsgForSubject(ctx, subjectPrefix+subject)
+		var msg *jetstream.RawStreamMsg
+		err := persist(ctx, func(ctx context.Context) (err error) {
+			msg, err = b.stream.GetLastMsgForSubject(ctx, subjectPrefix+subject)
+			return err
+		})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := b.stream.SecureDeleteMsg(ctx, msg.Sequence); err != nil {
+		err = persist(ctx, func(ctx context.Context) error { return b.stream.SecureDeleteMsg(ctx, msg.Sequence) })
+		if err != nil {
 			// Another server may have destroyed this very message: only its presence afterwards is a failure.
 			if msg.Sequence == failed || ctx.Err() != nil {
 				return err
