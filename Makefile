@@ -1,5 +1,5 @@
 # What a developer runs. `make test` is what a change must pass; `make check` is everything .ci/run asks for.
-.PHONY: test demo gen check image
+.PHONY: test demo gen docs check image
 
 test:
 	go test -race ./...
@@ -7,9 +7,14 @@ test:
 demo:
 	go run ./cmd/tenure demo
 
-# Generated code is committed; buf comes from npm (@bufbuild/buf), the plugins are tools of go.mod.
+# What is generated is committed: code, the comments that the command line shows as help, and the page of its commands, which
+# needs a program that builds. buf comes from npm (@bufbuild/buf), the plugins are tools of go.mod.
 gen:
 	buf generate
+	buf build --path proto/tenure/v1 -o - | go run ./internal/cli/gen > internal/cli/comments.txt
+
+docs:
+	go run ./cmd/tenure docs > docs/CLI.md
 
 # Everything but the tests: what is generated is current, formatted, vetted, linted, and breaks no client.
 check:

@@ -59,7 +59,7 @@ func (c RegisterDataPlane) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Ev
 		if c.Dedicated && old.Orgs.Len() > 1 {
 			return nil, Errorf(CodePrecondition, DataPlaneShared, "data plane %s serves %d organizations; place all but one elsewhere first", c.ID, old.Orgs.Len())
 		}
-		for id := range old.Orgs.All() {
+		for _, id := range old.Orgs.Keys() {
 			if o, _ := s.orgs.Get(id); !within(o.Residency, c.Region) {
 				return nil, outsideResidency(o, c.Region)
 			}
@@ -98,12 +98,12 @@ func within(residency, region string) bool {
 	return residency == "" || region == residency || strings.HasPrefix(region, residency+"-")
 }
 
-// region is where the organization's data is, or must be; "" if that is not known.
-func (s *State) region(o *Org) string {
+// region is where the organization's data is, or must be; not known of one that was not placed and may be anywhere.
+func (s *State) region(o *Org) (region string, known bool) {
 	if d, ok := s.dataPlanes.Get(o.DataPlane); ok {
-		return d.Region
+		return d.Region, true
 	}
-	return o.Residency
+	return o.Residency, o.Residency != ""
 }
 
 func outsideResidency(o *Org, region string) *Error {

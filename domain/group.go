@@ -144,6 +144,9 @@ func (c UpdateGroup) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event
 		return nil, err
 	}
 	for _, id := range c.DropProjects {
+		if slices.ContainsFunc(roles, func(r ProjectRole) bool { return r.Project == id }) {
+			return nil, Invalidf("drop_project_ids", InvalidField, "project %s is named twice", id)
+		}
 		roles = append(roles, ProjectRole{id, ""})
 	}
 	for _, r := range roles {

@@ -154,6 +154,9 @@ func (s *State) catalogExtended(body *eventv1.CatalogExtended) {
 }
 
 func (s *State) instanceAdmin(e *eventv1.Event, is bool) {
+	if !s.users.Has(UserID(e.UserId)) {
+		panic(misfit("user " + e.UserId))
+	}
 	if is {
 		s.admins = s.admins.With(UserID(e.UserId), struct{}{})
 	} else {

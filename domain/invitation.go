@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"slices"
 	"time"
 
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -15,8 +16,10 @@ import (
 //     was answered or taken back; a renewal makes the token before worthless.
 //  4. It is accepted by the person who has the token and the invited address, or for them by an instance admin who has checked
 //     the address.
-//  5. Of a membership that exists an acceptance changes only what it adds: it lowers no role, cuts no time and lifts no block.
-//     A project that was deleted or has left the organization meanwhile is passed over, if there is a role besides.
+//  5. Of a membership that exists an acceptance changes only what it adds: it lowers no role, cuts no time and lifts no block,
+//     and covers nothing stronger that waits for the end of a grant. A membership that has expired wakes without the overrides
+//     that hold more than the invitation gives. A project that was deleted or has left the organization meanwhile is passed
+//     over, if there is a role besides.
 //  6. An invitation stands or falls by itself, whatever became of others.
 
 // InvitationStatus is what became of an invitation. Whether a pending one has expired is judged at the time of the question.
@@ -125,12 +128,20 @@ func (s *State) InvitationTarget(id InvitationID) ([]Target, error) {
 	if !ok {
 		return nil, invitationNotFound(id)
 	}
-	targets, err := evenDeleted(s.PlaceTarget(i.Org, i.Project))
+	targets, err := evenDeleted(s.PlaceTarget(i.Org, s.projectOf(i)))
 	if err != nil {
 		return nil, err
 	}
 	targets[0].Missing = invitationNotFound(id)
 	return targets, nil
+}
+
+// projectOf is the project that an invitation is managed in; "" for none, or once it has left the organization.
+func (s *State) projectOf(i *Invitation) ProjectID {
+	if p, ok := s.projects.Get(i.Project); ok && p.Org == i.Org {
+		return p.ID
+	}
+	return ""
 }
 
 func (c Invite) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
@@ -163,7 +174,7 @@ func (c Invite) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, err
 	if err != nil {
 		return nil, err
 	}
-	for id := range s.Invited(string(c.EmailDigest)).All() {
+	for _, id := range s.Invited(string(c.EmailDigest)).Keys() {
 		i, _ := s.invitations.Get(id)
 		if i.At(now) == InvitationPending && i.Org == at.Org.ID && i.Project == c.Project {
 			return nil, Errorf(CodeExists, InvitationExists, "invitation %s is for the same address and place; renew it with ResendInvitation, or revoke it", id)
@@ -241,7 +252,14 @@ func (c AcceptInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.
 		ProjectId: string(i.Project), UserId: string(u.ID), InvitationId: string(i.ID),
 		Body: &eventv1.Event_InvitationAccepted{InvitationAccepted: &eventv1.InvitationAccepted{}},
 	}))
-	if adds(s.orgRole(m, o, now), s.permissions(o, i.Role), s.Catalog().all) {
+	held, ended := s.orgRole(m, o, now), map[ProjectID]bool{}
+	if held.Role == "" {
+		for _, d := range s.overridesBeyond(i, o, u.ID, now) {
+			in, _ := s.projects.Get(d.project)
+			events, ended[d.project] = append(events, Place{o, in}.revoked(u.ID, d.grant)), true
+		}
+	}
+	if adds(held, s.under(m, Place{Org: o}, now), s.permissions(o, i.Role), s.Catalog().all) {
 		events = append(events, Place{Org: o}.granted(u.ID, m.Grant, Grant{Role: i.Role}))
 		m.Grant = Grant{Role: i.Role}
 	}
@@ -249,19 +267,37 @@ func (c AcceptInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.
 		return events, nil
 	}
 	at := Place{o, p}
-	old, has := p.Overrides.Get(u.ID)
-	blocked := has && old.At(now) == None
-	if !blocked && adds(s.roleOf(u.ID, m, at, now), s.permissions(o, i.ProjectRole), s.Catalog().allProject) {
+	old, _ := p.Overrides.Get(u.ID)
+	e, under := s.roleOf(u.ID, m, at, now), s.underOverride(m, at, s.orgRole(m, o, now))
+	if ended[p.ID] {
+		old, e = Grant{}, under
+	}
+	blocked := e.Role == None && (e.By == ByProjectOverride || e.By == ByProjectGroup)
+	if !blocked && adds(e, under.set, s.permissions(o, i.ProjectRole), s.Catalog().allProject) {
 		events = append(events, at.granted(u.ID, old, Grant{Role: i.ProjectRole}))
 	}
 	return events, nil
 }
 
+// overridesBeyond are the overrides of a user that hold more than an invitation gives: whoever sent it need not hold them.
+func (s *State) overridesBeyond(i *Invitation, o *Org, user UserID, now time.Time) []override {
+	return slices.DeleteFunc(s.overridesOf(o, user), func(d override) bool {
+		gives := s.permissions(o, i.Role)
+		if d.project == i.Project {
+			gives = gives.Or(s.permissions(o, i.ProjectRole))
+		}
+		return s.permissions(o, d.grant.At(now)).And(s.Catalog().allProject).Within(gives)
+	})
+}
+
 // adds tells whether a set for ever gives more than what is held, among the permissions that count: more of them, or more time.
-// It takes nothing away then.
-func adds(held Effective, set, among PermissionSet) bool {
+// It takes nothing away then, not of what is under a grant that ends either.
+func adds(held Effective, under, set, among PermissionSet) bool {
 	had, gets := held.set.And(among), set.And(among)
-	return held.Role == "" || had.Within(gets) && (had != gets || !held.ExpiresAt.IsZero())
+	if held.ExpiresAt.IsZero() {
+		return held.Role == "" || had.Within(gets) && had != gets
+	}
+	return had.Or(under.And(among)).Within(gets)
 }
 
 func (c DeclineInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {
@@ -283,6 +319,9 @@ func (c DeclineInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1
 // invitedPerson finds the invitation and the person it is for. Whoever is not that person, or a person who should know the token
 // and does not, meets what meets everybody if there is no such invitation.
 func (s *State) invitedPerson(by Actor, tokenHash []byte, id InvitationID, user UserID, byIDAlone bool) (*Invitation, *User, error) {
+	if err := s.fullKey(by); err != nil {
+		return nil, nil, err
+	}
 	if s.IsAdmin(by) && user == "" && by.Kind != ActorUser {
 		return nil, nil, Invalidf("user_id", InvalidField, "says whose invitation is answered; an instance admin gives it")
 	}
@@ -358,9 +397,12 @@ func (s *State) managedInvitation(by Actor, id InvitationID, now time.Time) (*In
 	if !ok {
 		return nil, invitationNotFound(id)
 	}
-	at, err := s.Place(i.Org, i.Project)
+	at, err := s.Place(i.Org, s.projectOf(i))
 	if err != nil {
 		return nil, err
+	}
+	if at.Org.Status == Deleted {
+		return nil, inState(OrgDeleted)
 	}
 	return i, s.mayInvite(by, at, i.Role, i.ProjectRole, now)
 }

@@ -1,9 +1,14 @@
 package domain_test
 
 import (
+	"flag"
 	"fmt"
-	"net/netip"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,312 +23,170 @@ type machine struct {
 	state *domain.State
 	model *model
 	now   time.Time
-	log   []*eventv1.Commit
 	made  int
+	steps int
+
+	// base is the state behind the log; open is the commit that is being collected, nil if there is none.
+	base *domain.State
+	open *eventv1.Commit
+	log  []*eventv1.Commit
+
+	tokens   [][]byte       // of invitations, ever
+	accepted map[string]int // commands that changed something, by name
 }
 
 // TestMachine: whatever anybody does, the state says what the model says, and what must never be is not (see invariants).
-//
-// Fails if withinCeiling is taken out of GrantRole, keepsOwner out of GrantRole, RevokeRole or EraseUser, nameFree, the drop of
-// overrides out of a revocation or a transfer, the cap or the ceiling of keys, or any question about an expiry or a state:
-// tried, for each.
 func TestMachine(t *testing.T) {
 	t.Parallel()
+	accepted := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{state: &domain.State{}, model: newModel(), now: began}
-		for _, c := range []domain.Command{
-			domain.CreateInstance{LogID: "log", Pepper: "pep"},
-			register("u0"), register("u1"), register("u2"), register("u3"),
-			domain.CreateOrg{ID: "o0", OrgName: "O", Owner: "u0"}, domain.CreateOrg{ID: "o1", OrgName: "O", Owner: "u1"},
-			domain.CreateOrg{ID: "o2", OrgName: "O"},
-			domain.GrantRole{Org: "o0", User: "u2", Role: domain.Admin}, domain.GrantRole{Org: "o1", User: "u2", Role: domain.Admin},
-			domain.GrantRole{Org: "o0", User: "u1", Role: domain.RoleMember}, domain.GrantRole{Org: "o0", User: "u3", Role: domain.RoleMember},
-			domain.CreateProject{ID: "p0", Org: "o0", ProjectName: "a"}, domain.CreateProject{ID: "p1", Org: "o1", ProjectName: "b"},
-			domain.CreateKey{Minted: minted("k0"), Project: "p0"}, domain.CreateKey{Minted: minted("k1"), Org: "o0"},
-			domain.CreateKey{Minted: minted("k2"), User: "u2"},
-		} {
+		m := &machine{state: &domain.State{}, base: &domain.State{}, model: newModel(), now: began, accepted: map[string]int{}}
+		for _, c := range opening {
 			m.do(t, instance, c)
 		}
-		t.Repeat(map[string]func(*rapid.T){
-			"": m.invariants,
-			"time": func(t *rapid.T) {
-				m.now = m.now.Add(rapid.SampledFrom([]time.Duration{time.Minute, hour, 24 * hour}).Draw(t, "later"))
-			},
-			"org":      func(t *rapid.T) { m.do(t, m.actor(t), m.orgCommand(t)) },
-			"project":  func(t *rapid.T) { m.do(t, m.actor(t), m.projectCommand(t)) },
-			"transfer": func(t *rapid.T) { m.do(t, m.actor(t), m.transfer(t)) },
-			"member":   func(t *rapid.T) { m.do(t, m.actor(t), m.memberCommand(t)) },
-			"grant":    func(t *rapid.T) { m.do(t, m.actor(t), m.grant(t)) },
-			"user":     func(t *rapid.T) { m.do(t, m.actor(t), m.userCommand(t)) },
-			"key":      func(t *rapid.T) { m.do(t, m.actor(t), m.keyCommand(t)) },
-		})
+		m.accepted = accepted
+		actions := map[string]func(*rapid.T){
+			"": m.invariants, "time": m.passTime, "commit": func(*rapid.T) { m.seal(t) },
+			"org": m.orgCommand, "placement": m.placement, "project": m.projectCommand, "transfer": m.transfer, "offer": m.offer,
+			"grant": m.grant, "revoke": m.revoke, "member": m.memberCommand, "role": m.roleCommand, "group": m.groupCommand, "group again": m.groupCommand,
+			"invite": m.invite, "invitation": m.invitationCommand, "user": m.userCommand, "account": m.account, "key": m.keyCommand,
+			"new key": m.newKey, "instance": m.instanceCommand, "init": m.init,
+		}
+		// A run is some 30 steps; three in a row reach further.
+		for range 3 {
+			t.Repeat(actions)
+		}
+		m.everywhere(t)
 		m.replay(t)
 	})
+	if checks, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String()); t.Failed() || err != nil || checks < 100 {
+		return
+	}
+	for _, name := range commandNames(t) {
+		t.Logf("%s was accepted %d times", name, accepted[name])
+		if accepted[name] == 0 && name != "CreateInstance" {
+			t.Errorf("%s was never accepted, so nothing is proved about it", name)
+		}
+	}
+}
+
+// opening gives the machine something to begin with.
+var opening = []domain.Command{
+	domain.CreateInstance{LogID: "log", Pepper: "pep"},
+	register("u0"), register("u1"), register("u2"), register("u3"),
+	domain.CreateOrg{ID: "o0", OrgName: "O", Owner: "u0"}, domain.CreateOrg{ID: "o1", OrgName: "O", Owner: "u1"},
+	domain.CreateOrg{ID: "o2", OrgName: "O"},
+	domain.GrantRole{Org: "o0", User: "u2", Role: domain.Admin}, domain.GrantRole{Org: "o1", User: "u2", Role: domain.Admin},
+	domain.GrantRole{Org: "o0", User: "u1", Role: domain.RoleMember}, domain.GrantRole{Org: "o0", User: "u3", Role: domain.RoleMember},
+	domain.CreateProject{ID: "p0", Org: "o0", ProjectName: "a"}, domain.CreateProject{ID: "p1", Org: "o1", ProjectName: "b"},
+	domain.CreateKey{Minted: minted("k0"), Project: "p0"}, domain.CreateKey{Minted: minted("k1"), Org: "o0"},
+	domain.CreateKey{Minted: minted("k2"), User: "u2"},
+	domain.DefineRole{
+		Org: "o0", Role: "RX", OrgPermissions: words("organizationMembers:CUD organizationMembers:read"), ProjectPermissions: words("project:read scores:CUD"),
+	},
+	domain.CreateGroup{ID: "g0", Org: "o0", GroupName: "a", Role: "RX", Users: []domain.UserID{"u3"}},
+}
+
+// commandNames are the names of all commands, from the source.
+func commandNames(t *testing.T) (names []string) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`(?m)^func \(\w+\) Name\(\) +string +\{ return "(\w+)" \}`).FindAllSubmatch(source, -1) {
+			names = append(names, string(found[1]))
+		}
+	}
+	slices.Sort(names)
+	if len(names) < 60 {
+		t.Fatalf("the source names only the commands %q", names)
+	}
+	return names
+}
+
+// ruleOf is the rule of the command's method; commands that only Tenure itself gives have none.
+func ruleOf(c domain.Command) domain.Rule {
+	if rule, ok := rules()[c.Name()]; ok {
+		return rule
+	}
+	return domain.Rule{Requirement: domain.Anyone}
 }
 
 // do gives a command. A refusal changes nothing; what is accepted goes into the log, the state and the model.
 func (m *machine) do(t *rapid.T, by domain.Actor, c domain.Command) {
-	before := m.state.Digest()
-	events, err := domain.Decide(m.state, c, rules()[c.Name()], by, m.now)
-	if m.state.Digest() != before {
-		t.Fatalf("%s: deciding %+v changed the state", by, c)
+	preview := m.preview(by, c)
+	m.steps++
+	digested := m.steps%4 == 0 // reading all of the state takes long
+	var before domain.Hash
+	if digested {
+		before = m.state.Digest()
 	}
+	events, err := domain.Decide(m.state, c, ruleOf(c), by, m.now)
+	if digested && m.state.Digest() != before {
+		t.Fatalf("%s: deciding %T %+v changed the state", by, c, c)
+	}
+	preview.foretells(t, err)
 	if err != nil {
 		if e := refusal(err); e == nil || e.Code == domain.CodeInternal || len(events) > 0 {
-			t.Fatalf("%s: %+v: %v, %v", by, c, events, err)
+			t.Fatalf("%s: %T %+v: %v, %v", by, c, c, events, err)
 		}
 		return
 	}
-	t.Logf("%s: %T %+v", by, c, c)
-	next := commit(m.state, by, m.now, events)
-	if m.state, err = domain.Evolve(m.state, next, m.state.Position+1, domain.Hash{byte(len(m.log))}); err != nil {
+	t.Logf("%s with key %q: %T %+v", by, by.Key, c, c)
+	m.collect(t, by, events)
+	if len(events) > 0 {
+		m.accepted[c.Name()]++
+	}
+	old := m.model.clone()
+	m.model.apply(c, by, m.now)
+	m.withinGrantCeiling(t, old, by, c)
+	m.withinKeyCeiling(t, old, by, c)
+	m.withinCaller(t, old, by, c)
+	m.withinQuotas(t, old, c)
+	m.withinPolicy(t, old, by, c)
+	preview.cameTrue(t, m, old)
+}
+
+// collect adds a command's outcome to the commit that is being collected, as the engine does.
+func (m *machine) collect(t *rapid.T, by domain.Actor, events []*eventv1.Event) {
+	if m.open == nil {
+		m.base = m.state
+		m.open = &eventv1.Commit{Parent: uint64(m.base.Position), Time: stamp(m.now)}
+	}
+	entry := &eventv1.Entry{Actor: by.Stored(m.state, "", m.now), Events: events}
+	next, err := domain.EvolveEntry(m.state, entry, len(m.open.Entries), m.base.Position+1, m.now)
+	if err != nil {
 		t.Fatal(err)
 	}
-	m.log = append(m.log, next)
-	switch c.(type) {
-	case domain.GrantRole, domain.RevokeRole:
-		m.withinGrantCeiling(t, by, c)
-	default:
-		m.withinKeyCeiling(t, by, c)
-		m.model.apply(c, by, m.now)
-	}
+	m.state, m.open.Entries = next, append(m.open.Entries, entry)
 }
 
-// withinGrantCeiling applies an accepted command about a role, and holds what users gain and lose by it against what the actor
-// holds.
-func (m *machine) withinGrantCeiling(t *rapid.T, by domain.Actor, c domain.Command) {
-	before, ceiling := m.heldByUsers(), m.ceilingOf(by)
-	m.model.apply(c, by, m.now)
-	after := m.heldByUsers()
-	for q, had := range before {
-		if after[q] != had && !ceiling[q.where] {
-			t.Fatalf("%s: %+v: %s held %v: %t, and then not so; the actor does not hold it", by, c, q.user, q.where, had)
-		}
-	}
-}
-
-// asked is a permission of the sample, at a place.
-type asked struct {
-	levelled
-	org     domain.OrgID
-	project domain.ProjectID
-}
-
-type askedOf struct {
-	user  domain.UserID
-	where asked
-}
-
-// questions are the sample of permissions at every place.
-func (m *machine) questions() (list []asked) {
-	for o := range m.model.orgs {
-		for _, name := range words("organization:delete organization:update organizationMembers:read auditLogs:read") {
-			list = append(list, asked{levelled{domain.OrgLevel, name}, o, ""})
-		}
-	}
-	for id, p := range m.model.projects {
-		for _, name := range words("project:delete project:update auditLogs:read scores:CUD project:read") {
-			list = append(list, asked{levelled{domain.ProjectLevel, name}, p.org, id})
-		}
-	}
-	return list
-}
-
-func (m *machine) heldByUsers() map[askedOf]bool {
-	held := map[askedOf]bool{}
-	for _, q := range m.questions() {
-		for u := range m.model.users {
-			held[askedOf{u, q}] = m.model.holds(user(u), q.levelled, q.org, q.project, m.now)
-		}
-	}
-	return held
-}
-
-func (m *machine) ceilingOf(a domain.Actor) map[asked]bool {
-	ceiling := map[asked]bool{}
-	for _, q := range m.questions() {
-		ceiling[q] = m.model.mayGive(a, q.levelled, q.org, q.project, m.now)
-	}
-	return ceiling
-}
-
-// withinKeyCeiling holds the permissions of an accepted key command against what the actor holds.
-func (m *machine) withinKeyCeiling(t *rapid.T, by domain.Actor, c domain.Command) {
-	var at domain.CreateKey
-	var names []string
-	of := func(id domain.KeyID) {
-		k := m.model.keys[id]
-		at, names = domain.CreateKey{Project: k.project, Org: k.org, User: k.user}, k.names
-	}
-	switch c := c.(type) {
-	case domain.CreateKey:
-		at, names = c, c.Permissions
-	case domain.RotateKey:
-		of(c.ID)
-	case domain.UpdateKey:
-		if of(c.ID); c.Permissions == nil || slices.Equal(slices.Sorted(slices.Values(*c.Permissions)), names) {
-			return
-		}
-		names = append(slices.Clone(names), *c.Permissions...)
-	}
-	for _, name := range names {
-		if !m.model.mayPutInKey(by, name, at, m.now) {
-			t.Fatalf("%s: %+v: a key got or had %s, which the actor does not hold", by, c, name)
-		}
-	}
-	m.withinCaller(t, by, c)
-}
-
-// withinCaller: what is done with a key makes no key live longer than that one does, and with a person's only if it holds
-// everything.
-func (m *machine) withinCaller(t *rapid.T, by domain.Actor, c domain.Command) {
-	caller := m.model.keys[by.Key]
-	if caller == nil {
+// seal ends the commit that is being collected: folded as a whole it gives the state that its commands left one by one.
+func (m *machine) seal(t interface{ Fatal(...any) }) {
+	if m.open == nil {
 		return
 	}
-	expires, of := time.Time{}, domain.UserID("")
-	switch c := c.(type) {
-	case domain.CreateKey:
-		expires, of = c.ExpiresAt, c.User
-	case domain.RotateKey:
-		expires, of = m.model.keys[c.ID].expires, m.model.keys[c.ID].user
-	case domain.UpdateKey:
-		if expires, of = m.model.keys[c.ID].expires, m.model.keys[c.ID].user; c.ExpiresAt == nil || c.ExpiresAt.Equal(expires) {
-			expires = caller.expires
-		} else {
-			expires = *c.ExpiresAt
-		}
-	default:
-		return
+	sealed, err := domain.Evolve(m.base, m.open, m.base.Position+1, domain.Hash{byte(len(m.log))})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !caller.expires.IsZero() && (expires.IsZero() || expires.After(caller.expires)) {
-		t.Fatalf("%s: %+v: a key that ends %s made one live until %s", by, c, caller.expires, expires)
+	behind := m.state.Advanced(sealed.Position, sealed.Hash)
+	behind.Time = sealed.Time
+	if sealed.Digest() != behind.Digest() {
+		t.Fatal("a commit of several commands gives another state than they do one by one")
 	}
-	if of != "" && len(caller.names) < len(everyName()) {
-		t.Fatalf("%s: %+v: a narrow key changed one of a person", by, c)
-	}
-}
-
-// invariants hold after every step.
-func (m *machine) invariants(t *rapid.T) {
-	m.sameEntities(t)
-	m.sameKeys(t)
-	for id, o := range m.model.orgs {
-		if o.owned && o.status != domain.Deleted && !m.owned(o) {
-			t.Fatalf("organization %s was owned once and has no active owner for good", id)
-		}
-		if names := m.model.namesIn(id); len(slices.Compact(slices.Clone(names))) != len(names) {
-			t.Fatalf("organization %s has two projects of one name: %q", id, names)
-		}
-	}
-	actors := []domain.Actor{instance}
-	for u := range m.model.users {
-		actors = append(actors, user(u))
-	}
-	for id := range m.model.keys {
-		k, _ := m.state.Key(id)
-		actors = append(actors, domain.KeyActor(k, "basic"))
-	}
-	for _, q := range m.questions() {
-		place, err := m.state.Place(q.org, q.project)
-		if err != nil || place.Org.ID != q.org {
-			t.Fatalf("%v is at %v, %v", q, place.Org, err)
-		}
-		p := domain.ParsePermission(q.level, q.name)
-		for _, a := range actors {
-			got := m.state.Check(a, p, place, m.now)
-			if want := m.model.may(a, q.levelled, q.org, q.project, m.now); got.Allowed != want {
-				t.Fatalf("%s with key %q asks for %s in %s %s: %+v, want %t", a, a.Key, q.name, q.org, q.project, got, want)
-			}
-		}
-	}
-}
-
-func (m *machine) owned(o *modelOrg) bool {
-	for u, g := range o.members {
-		if g == (domain.Grant{Role: domain.Owner}) && m.model.users[u].status == domain.UserActive {
-			return true
-		}
-	}
-	return false
-}
-
-func (m *machine) sameEntities(t *rapid.T) {
-	for id, want := range m.model.orgs {
-		got, ok := m.state.Org(id)
-		if !ok || got.Status != want.status || got.Claimed != want.owned || !sameMembers(got.Members, want.members) {
-			t.Fatalf("organization %s is %+v, want %+v", id, got, want)
-		}
-		if names := got.Names.Keys(); !slices.Equal(names, m.model.namesIn(id)) {
-			t.Fatalf("organization %s has the names %q, want %q", id, names, m.model.namesIn(id))
-		}
-	}
-	for id, want := range m.model.projects {
-		got, ok := m.state.Project(id)
-		if !ok || got.Org != want.org || got.Name != want.name || (got.Status == domain.Deleted) != want.deleted || !sameGrants(got.Overrides, want.overrides) {
-			t.Fatalf("project %s is %+v, want %+v", id, got, want)
-		}
-		for org, o := range m.state.Orgs().All() {
-			if o.Projects.Has(id) != (org == want.org) {
-				t.Fatalf("project %s is in %s, among others", id, org)
-			}
-		}
-		for u := range want.overrides {
-			if _, ok := m.model.orgs[want.org].members[u]; !ok {
-				t.Fatalf("%s has an override in %s without a membership", u, id)
-			}
-		}
-	}
-	for id, want := range m.model.users {
-		if got, ok := m.state.User(id); !ok || got.Status != want.status || got.EmailDigest != want.email {
-			t.Fatalf("user %s is %+v, want %+v", id, got, want)
-		}
-	}
-	if n, want := m.state.Users().Len(), len(m.model.users); n != want || m.state.Orgs().Len() != len(m.model.orgs) ||
-		m.state.Projects().Len() != len(m.model.projects) || m.state.Keys().Len() != len(m.model.keys) {
-		t.Fatalf("the state has %d users, want %d, or more or fewer of something else", n, want)
-	}
-}
-
-func sameMembers(got domain.Table[domain.UserID, domain.Member], want map[domain.UserID]domain.Grant) bool {
-	grants := domain.Table[domain.UserID, domain.Grant]{}
-	for u, m := range got.All() {
-		grants = grants.With(u, m.Grant)
-	}
-	return sameGrants(grants, want)
-}
-
-func sameGrants(got domain.Table[domain.UserID, domain.Grant], want map[domain.UserID]domain.Grant) bool {
-	for u, g := range want {
-		if have, ok := got.Get(u); !ok || have.Role != g.Role || !have.ExpiresAt.Equal(g.ExpiresAt) {
-			return false
-		}
-	}
-	return got.Len() == len(want)
-}
-
-// sameKeys: what a key is never changes, and it is good as long as the model says.
-func (m *machine) sameKeys(t *rapid.T) {
-	for id, want := range m.model.keys {
-		k, ok := m.state.Key(id)
-		if !ok || k.ID != id || k.Public != want.minted.Public || k.Verifier != string(want.minted.Verifier.Hash) ||
-			k.Project != want.project || k.Org != want.org || k.User != want.user {
-			t.Fatalf("key %s became %+v, was %+v", id, k, want)
-		}
-		if names := m.state.Catalog().Names(k.Permissions); !slices.Equal(names, want.names) {
-			t.Fatalf("key %s holds %q, want %q", id, names, want.names)
-		}
-		if !k.ExpiresAt.Equal(want.expires) || k.RevokedAt.IsZero() == want.revoked || k.Successor != want.successor {
-			t.Fatalf("key %s ends %s, revoked %s, successor %q, want %+v", id, k.ExpiresAt, k.RevokedAt, k.Successor, want)
-		}
-		if got := m.state.VerifyKey(k, "", netip.Addr{}, m.now); (got == domain.KeyValid) != m.model.good(want, m.now) {
-			t.Fatalf("key %s is %s, want good %t", id, got, m.model.good(want, m.now))
-		}
-	}
+	m.log = append(m.log, m.open)
+	m.state, m.open = sealed, nil
 }
 
 // replay folds the whole log from nothing.
 func (m *machine) replay(t *rapid.T) {
+	m.seal(t)
 	s := &domain.State{}
 	for i, c := range m.log {
 		var err error
@@ -336,7 +199,38 @@ func (m *machine) replay(t *rapid.T) {
 	}
 }
 
+// passTime lets it be later, which ends a commit.
+func (m *machine) passTime(t *rapid.T) {
+	m.seal(t)
+	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{time.Minute, hour, hour, 24 * hour, 24 * hour, 8 * 24 * hour}).Draw(t, "later"))
+}
+
 func (m *machine) fresh(prefix string) string {
 	m.made++
 	return fmt.Sprint(prefix, 100+m.made)
+}
+
+// clone is the model before the next command.
+func (m *model) clone() *model {
+	c := *m
+	c.orgs = cloned(m.orgs, func(o *modelOrg) {
+		o.members, o.suspended, o.roles = maps.Clone(o.members), maps.Clone(o.suspended), maps.Clone(o.roles)
+	})
+	c.projects = cloned(m.projects, func(p *modelProject) { p.overrides = maps.Clone(p.overrides) })
+	c.groups = cloned(m.groups, func(g *modelGroup) { g.projects, g.users = maps.Clone(g.projects), maps.Clone(g.users) })
+	c.users, c.keys = cloned(m.users, func(*modelUser) {}), cloned(m.keys, func(*modelKey) {})
+	c.invitations, c.offers = cloned(m.invitations, func(*modelInvitation) {}), cloned(m.offers, func(*modelOffer) {})
+	c.plans, c.planes, c.identities = maps.Clone(m.plans), maps.Clone(m.planes), maps.Clone(m.identities)
+	c.admins, c.own, c.given = maps.Clone(m.admins), maps.Clone(m.own), maps.Clone(m.given)
+	return &c
+}
+
+func cloned[K comparable, V any](from map[K]*V, deepen func(*V)) map[K]*V {
+	to := make(map[K]*V, len(from))
+	for k, v := range from {
+		c := *v
+		deepen(&c)
+		to[k] = &c
+	}
+	return to
 }

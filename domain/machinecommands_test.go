@@ -1,175 +1,357 @@
 package domain_test
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/tenurehq/tenure/domain"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
 func pick[K ~string, V any](t *rapid.T, what string, from map[K]V) K {
 	return rapid.SampledFrom(sorted(from)).Draw(t, what)
 }
 
-// actor is the instance, a person or a key.
-func (m *machine) actor(t *rapid.T) domain.Actor {
-	switch rapid.SampledFrom(words("instance instance user user key")).Draw(t, "actor") {
-	case "instance":
-		return instance
-	case "user":
-		return user(pick(t, "by", m.model.users))
+// pickIf picks mostly from those that fit.
+func pickIf[K ~string, V any](t *rapid.T, what string, from map[K]V, fits func(K, V) bool) K {
+	fitting := maps.Clone(from)
+	maps.DeleteFunc(fitting, func(k K, v V) bool { return !fits(k, v) })
+	if len(fitting) == 0 || !often(t, what+" that fits") {
+		fitting = from
 	}
-	k, _ := m.state.Key(pick(t, "by key", m.model.keys))
-	return domain.KeyActor(k, "basic")
+	return pick(t, what, fitting)
+}
+
+func often(t *rapid.T, what string) bool { return rapid.IntRange(0, 5).Draw(t, what) > 0 }
+
+// seldom is for what would end too much.
+func seldom(t *rapid.T, what string) bool { return rapid.IntRange(0, 3).Draw(t, what) == 0 }
+
+// need is the permission that a command needs; admin is for commands of instance admins.
+func need(name string) levelled { return levelled{domain.OrgLevel, name} }
+
+var admin levelled
+
+// give gives a command: of the instance, of somebody who may give it, or of anybody.
+func (m *machine) give(t *rapid.T, c domain.Command, l levelled, o domain.OrgID, p domain.ProjectID) {
+	able := map[string]domain.Actor{}
+	all := m.actors()
+	for name, a := range all {
+		if l == admin && m.model.isAdmin(a) || l != admin && m.model.mayGive(a, l, o, p, m.now) {
+			able[name] = a
+		}
+	}
+	switch who := rapid.SampledFrom(words("instance able able able able anybody anybody")).Draw(t, "actor"); {
+	case who == "instance":
+		m.do(t, instance, c)
+	case who == "able" && len(able) > 0:
+		m.do(t, able[pick(t, "by", able)], c)
+	default:
+		m.do(t, all[pick(t, "by", all)], c)
+	}
+}
+
+// actors are all who can call: people, and keys, which are what service accounts call with.
+func (m *machine) actors() map[string]domain.Actor {
+	all := map[string]domain.Actor{}
+	for u, account := range m.model.users {
+		if account.home == "" {
+			all["user "+string(u)] = user(u)
+		}
+	}
+	for id := range m.model.keys {
+		k, _ := m.state.Key(id)
+		all["key "+string(id)] = domain.KeyActor(k, "basic")
+	}
+	return all
 }
 
 func (m *machine) until(t *rapid.T) time.Time {
-	if d := rapid.SampledFrom([]time.Duration{0, 0, hour, 24 * hour, -1}).Draw(t, "until"); d != 0 {
+	if d := rapid.SampledFrom([]time.Duration{0, 0, 0, hour, 24 * hour, -1}).Draw(t, "until"); d != 0 {
 		return m.now.Add(d)
 	}
 	return time.Time{}
 }
 
 // name is one of few, so that they clash.
-func name(t *rapid.T) string { return rapid.SampledFrom(words("a A b B c")).Draw(t, "name") }
+func name(t *rapid.T) string { return rapid.SampledFrom(words("a A b B c d")).Draw(t, "name") }
 
-func (m *machine) orgCommand(t *rapid.T) domain.Command {
-	id := pick(t, "org", m.model.orgs)
+func maybe[T any](t *rapid.T, what string, value func(*rapid.T) T) *T {
+	if rapid.Bool().Draw(t, what) {
+		return new(value(t))
+	}
+	return nil
+}
+
+func region(t *rapid.T) string { return rapid.SampledFrom(words("eu eu-west us")).Draw(t, "region") }
+
+// org is mostly one that is in use.
+func (m *machine) org(t *rapid.T) domain.OrgID {
+	return pickIf(t, "org", m.model.orgs, func(_ domain.OrgID, o *modelOrg) bool { return o.status == domain.Active })
+}
+
+// project is mostly one that is in use.
+func (m *machine) project(t *rapid.T) domain.ProjectID {
+	return pickIf(t, "project", m.model.projects, func(id domain.ProjectID, p *modelProject) bool { return m.model.usable(p.org, id) })
+}
+
+// projectOf is mostly one of the organization.
+func (m *machine) projectOf(t *rapid.T, o domain.OrgID) domain.ProjectID {
+	return pickIf(t, "project", m.model.projects, func(_ domain.ProjectID, p *modelProject) bool { return p.org == o && !p.deleted })
+}
+
+func (m *machine) user(t *rapid.T) domain.UserID {
+	return pickIf(t, "user", m.model.users, func(_ domain.UserID, u *modelUser) bool { return u.status == domain.UserActive })
+}
+
+// member is mostly one of the organization.
+func (m *machine) member(t *rapid.T, o domain.OrgID) domain.UserID {
+	return pickIf(t, "member", m.model.users, func(u domain.UserID, _ *modelUser) bool { return m.model.isMember(u, o) })
+}
+
+func (m *machine) orgCommand(t *rapid.T) {
+	id := m.org(t)
 	switch rapid.IntRange(0, 9).Draw(t, "what") {
-	case 0:
-		if len(m.model.orgs) < 5 {
-			c := domain.CreateOrg{ID: domain.OrgID(m.fresh("o")), OrgName: "O"}
-			if rapid.Bool().Draw(t, "owned") {
-				c.Owner = pick(t, "owner", m.model.users)
-			}
-			return c
-		}
-		return domain.CreateOrg{ID: id, OrgName: "O"}
-	case 9:
-		return domain.DeleteOrg{ID: id, Cascade: rapid.Bool().Draw(t, "cascade")}
-	case 2, 3, 4:
-		return domain.SuspendOrg{ID: id}
-	}
-	return domain.ResumeOrg{ID: id}
-}
-
-func (m *machine) projectCommand(t *rapid.T) domain.Command {
-	id := pick(t, "project", m.model.projects)
-	switch rapid.IntRange(0, 5).Draw(t, "what") {
-	case 0, 1:
-		if len(m.model.projects) < 5 {
-			return domain.CreateProject{ID: domain.ProjectID(m.fresh("p")), Org: pick(t, "org", m.model.orgs), ProjectName: name(t)}
-		}
-		return domain.UpdateProject{ID: id, ProjectName: new(name(t))}
-	case 2:
-		return domain.DeleteProject{ID: id}
-	case 3, 4:
-		c := domain.RestoreProject{ID: id}
-		if rapid.Bool().Draw(t, "renamed") {
-			c.NewName = new(name(t))
-		}
-		return c
-	}
-	return domain.UpdateProject{ID: id, ProjectName: new(name(t))}
-}
-
-func (m *machine) transfer(t *rapid.T) domain.Command {
-	c := domain.TransferProject{
-		ID: pick(t, "project", m.model.projects), Target: pick(t, "target", m.model.orgs), KeepOverrides: rapid.Bool().Draw(t, "keep"),
-	}
-	if rapid.Bool().Draw(t, "renamed") {
-		c.NewName = new(name(t))
-	}
-	return c
-}
-
-func (m *machine) memberCommand(t *rapid.T) domain.Command {
-	c := domain.RevokeRole{User: pick(t, "user", m.model.users)}
-	if rapid.Bool().Draw(t, "in project") {
-		c.Project = pick(t, "project", m.model.projects)
-	} else {
-		c.Org = pick(t, "org", m.model.orgs)
-	}
-	return c
-}
-
-func (m *machine) grant(t *rapid.T) domain.Command {
-	c := domain.GrantRole{
-		User: pick(t, "user", m.model.users), Role: rapid.SampledFrom(weakestFirst).Draw(t, "role"), ExpiresAt: m.until(t),
-	}
-	if rapid.Bool().Draw(t, "in project") {
-		c.Project = pick(t, "project", m.model.projects)
-	} else {
-		c.Org = pick(t, "org", m.model.orgs)
-	}
-	return c
-}
-
-func (m *machine) userCommand(t *rapid.T) domain.Command {
-	id := pick(t, "user", m.model.users)
-	switch rapid.IntRange(0, 9).Draw(t, "what") {
-	case 0, 1:
-		if len(m.model.users) < 6 {
-			return register(domain.UserID(m.fresh("u")))
-		}
-		return register(id)
-	case 2, 3, 4:
-		return domain.DeactivateUser{ID: id}
-	case 9:
-		return domain.EraseUser{ID: id}
-	}
-	return domain.ReactivateUser{ID: id}
-}
-
-func (m *machine) keyCommand(t *rapid.T) domain.Command {
-	id := pick(t, "key", m.model.keys)
-	what := rapid.IntRange(0, 6).Draw(t, "what")
-	if what < 4 && len(m.model.keys) >= 9 {
-		what += 3 // makes no more
-	}
-	switch what {
 	case 0, 1, 2:
-		return m.newKey(t)
-	case 3:
-		return domain.RotateKey{
-			ID: id, Successor: minted(domain.KeyID(m.fresh("k"))),
-			Grace: rapid.SampledFrom([]time.Duration{0, hour, domain.DefaultGrace}).Draw(t, "grace"),
+		c := domain.CreateOrg{ID: domain.OrgID(m.fresh("o")), Chosen: seldom(t, "chosen"), OrgName: name(t)}
+		if len(m.model.orgs) > 4 {
+			c.ID = id
 		}
-	case 4, 5:
-		c := domain.UpdateKey{ID: id}
-		if rapid.Bool().Draw(t, "its permissions") {
-			c.Permissions = new(m.permissions(t, m.model.keys[id].project))
-		} else {
-			c.ExpiresAt = new(m.until(t))
+		if seldom(t, "bound") {
+			c.Residency = region(t)
 		}
-		return c
+		by := pick(t, "by", m.people())
+		c.EmailDigest = []byte(m.model.users[by].email)
+		c.EmailDomain = domainOf(m.model.users[by].email)
+		if seldom(t, "by the instance") {
+			c.Owner = m.user(t)
+			m.do(t, instance, c)
+			return
+		}
+		m.do(t, user(by), c)
+	case 3, 4:
+		c := domain.UpdateOrg{ID: id, OrgName: maybe(t, "renamed", name), Residency: maybe(t, "bound", func(t *rapid.T) string {
+			return rapid.SampledFrom([]string{"", "eu", "us"}).Draw(t, "residency")
+		})}
+		m.give(t, c, need("organization:update"), id, "")
+	case 5:
+		c := domain.DeleteOrg{ID: id, Cascade: rapid.Bool().Draw(t, "cascade")}
+		if seldom(t, "delete") {
+			m.give(t, c, need("organization:delete"), id, "")
+		}
+	case 6:
+		m.give(t, domain.SuspendOrg{ID: id}, admin, id, "")
+	default:
+		id := pickIf(t, "suspended", m.model.orgs, func(_ domain.OrgID, o *modelOrg) bool { return o.status == domain.Suspended })
+		m.give(t, domain.ResumeOrg{ID: id}, admin, id, "")
 	}
-	return domain.RevokeKey{ID: id}
 }
 
-func (m *machine) newKey(t *rapid.T) domain.Command {
-	c := domain.CreateKey{Minted: minted(domain.KeyID(m.fresh("k"))), ExpiresAt: m.until(t)}
-	switch rapid.IntRange(0, 9).Draw(t, "of") {
+func (m *machine) people() map[domain.UserID]*modelUser {
+	people := maps.Clone(m.model.users)
+	maps.DeleteFunc(people, func(_ domain.UserID, u *modelUser) bool { return u.home != "" })
+	return people
+}
+
+// placement is about plans and data planes.
+func (m *machine) placement(t *rapid.T) {
+	id := m.org(t)
+	plan := rapid.SampledFrom([]domain.PlanID{"free", "pro"}).Draw(t, "plan")
+	plane := rapid.SampledFrom([]domain.DataPlaneID{"d0", "d1", "d2"}).Draw(t, "data plane")
+	switch rapid.IntRange(0, 4).Draw(t, "what") {
 	case 0:
-	case 1, 2:
-		c.User = pick(t, "user", m.model.users)
-	case 3, 4, 5:
-		c.Org = pick(t, "org", m.model.orgs)
+		quota := func(what string, from uint32) domain.Quota {
+			return domain.Quota{Bound: true, Max: rapid.Uint32Range(from, from+3).Draw(t, what)}
+		}
+		c := domain.DefinePlan{ID: plan, PlanName: "plan"}
+		if often(t, "bounded") {
+			c.Quotas = domain.Quotas{Projects: quota("projects", 0), Members: quota("members", 2), Keys: quota("keys", 1)}
+		}
+		m.give(t, c, admin, "", "")
+	case 1:
+		if seldom(t, "none") {
+			plan = ""
+		}
+		m.give(t, domain.SetPlan{Org: id, Plan: plan}, admin, id, "")
+	case 2:
+		m.give(t, domain.RegisterDataPlane{ID: plane, Region: region(t), Dedicated: rapid.Bool().Draw(t, "dedicated")}, admin, "", "")
 	default:
-		c.Project = pick(t, "project", m.model.projects)
+		if seldom(t, "none") {
+			plane = ""
+		}
+		m.give(t, domain.PlaceOrg{Org: id, DataPlane: plane}, admin, id, "")
 	}
-	if rapid.Bool().Draw(t, "named") {
-		c.Permissions = m.permissions(t, c.Project)
+}
+
+func (m *machine) projectCommand(t *rapid.T) {
+	id := m.project(t)
+	o := m.model.projects[id].org
+	project := func(name string) levelled { return levelled{domain.ProjectLevel, name} }
+	switch rapid.IntRange(0, 6).Draw(t, "what") {
+	case 0, 1:
+		c := domain.CreateProject{ID: domain.ProjectID(m.fresh("p")), Org: m.org(t), ProjectName: name(t)}
+		if len(m.model.projects) > 5 {
+			c.ID = id
+		}
+		m.give(t, c, need("projects:create"), c.Org, "")
+	case 2:
+		m.give(t, domain.DeleteProject{ID: id}, project("project:delete"), o, id)
+	case 3, 4:
+		id := pickIf(t, "deleted", m.model.projects, func(_ domain.ProjectID, p *modelProject) bool { return p.deleted })
+		m.give(t, domain.RestoreProject{ID: id, NewName: maybe(t, "renamed", name)}, project("project:delete"), m.model.projects[id].org, id)
+	default:
+		m.give(t, domain.UpdateProject{ID: id, ProjectName: new(name(t))}, project("project:update"), o, id)
+	}
+}
+
+func (m *machine) transfer(t *rapid.T) {
+	c := domain.TransferProject{
+		ID: m.project(t), Target: m.org(t), NewName: maybe(t, "renamed", name), KeepOverrides: rapid.Bool().Draw(t, "keep"),
+	}
+	m.give(t, c, need("projects:transfer_org"), c.Target, "")
+}
+
+func (m *machine) offer(t *rapid.T) {
+	if len(m.model.offers) == 0 || rapid.Bool().Draw(t, "offer") {
+		c := domain.OfferTransfer{ID: domain.OfferID(m.fresh("x")), Project: m.project(t), Target: m.org(t), ExpiresAt: m.until(t)}
+		if seldom(t, "nowhere") {
+			c.Target = "nowhere"
+		}
+		m.give(t, c, need("projects:transfer_org"), m.model.projects[c.Project].org, "")
+		return
+	}
+	id := pickIf(t, "offer", m.model.offers, func(_ domain.OfferID, o *modelOffer) bool { return o.status == domain.OfferPending })
+	o := m.model.offers[id]
+	if m.model.orgs[o.target] == nil {
+		m.give(t, domain.CancelTransfer{ID: id}, need("projects:transfer_org"), o.source, "")
+		return
+	}
+	switch rapid.IntRange(0, 6).Draw(t, "what") {
+	case 0:
+		m.give(t, domain.DeclineTransfer{ID: id}, need("projects:transfer_org"), o.target, "")
+	case 1:
+		m.give(t, domain.CancelTransfer{ID: id}, need("projects:transfer_org"), o.source, "")
+	default:
+		c := domain.AcceptTransfer{ID: id, NewName: maybe(t, "renamed", name), KeepOverrides: rapid.Bool().Draw(t, "keep")}
+		m.give(t, c, need("projects:transfer_org"), o.target, "")
+	}
+}
+
+func (m *machine) instanceCommand(t *rapid.T) {
+	switch rapid.IntRange(0, 8).Draw(t, "what") {
+	case 0, 1:
+		m.give(t, domain.GrantInstanceAdmin{User: m.user(t)}, admin, "", "")
+	case 2:
+		id := pickIf(t, "admin", m.model.users, func(u domain.UserID, _ *modelUser) bool { return m.model.admins[u] })
+		m.give(t, domain.RevokeInstanceAdmin{User: id}, admin, "", "")
+	case 3, 4:
+		m.give(t, m.policy(t), admin, "", "")
+	case 5:
+		m.do(t, system, domain.IntroducePepper{Pepper: rapid.SampledFrom(words("pep pep2")).Draw(t, "pepper")})
+	case 6:
+		m.do(t, system, domain.CreateInstance{LogID: "other", Pepper: "other"})
+	default:
+		c := domain.ExtendCatalog{}
+		for _, e := range []domain.CatalogEntry{
+			{Level: domain.OrgLevel, Name: "own:both"}, {Level: domain.ProjectLevel, Name: "own:both"}, {Level: domain.OrgLevel, Name: "own:org"},
+		} {
+			if e.From = rapid.SampledFrom(append([]domain.Role{""}, weakestFirst...)).Draw(t, "from"); e.From != "" {
+				c.Own = append(c.Own, e)
+			}
+		}
+		m.do(t, system, c)
+	}
+}
+
+func (m *machine) policy(t *rapid.T) domain.UpdatePolicy {
+	c := domain.UpdatePolicy{}
+	switch rapid.IntRange(0, 2).Draw(t, "part") {
+	case 0:
+		c.Naming = &domain.Naming{
+			OrgPattern:     rapid.SampledFrom([]string{"", "^[a-cA-C]$"}).Draw(t, "orgs"),
+			ProjectPattern: rapid.SampledFrom([]string{"", "^[a-z]$"}).Draw(t, "projects"), WarnOnly: seldom(t, "warn"),
+		}
+	case 1:
+		c.Creators = m.creators(t)
+	default:
+		c.SignUp = m.signUp(t)
 	}
 	return c
 }
 
-// permissions are one or more; a project's key holds only those of projects.
-func (m *machine) permissions(t *rapid.T, of domain.ProjectID) []string {
-	from := words("project:delete project:update project:read scores:CUD apiKeys:CUD projectMembers:CUD auditLogs:read")
-	if of == "" {
-		from = append(from, words("organization:delete organization:CRUD_apiKeys organizationMembers:CUD projects:transfer_org projects:create")...)
+func (m *machine) creators(t *rapid.T) *domain.Creators {
+	c := domain.Creators{Who: rapid.SampledFrom([]domain.OrgCreators{
+		domain.CreatorsEveryone, domain.CreatorsEveryone, domain.CreatorsListed, domain.CreatorsAdmins,
+	}).Draw(t, "creators")}
+	if c.Who == domain.CreatorsListed {
+		c.Domains, c.Emails = []string{"EVEN.EXAMPLE"}, [][]byte{[]byte(m.email(t))}
 	}
-	return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, 5, rapid.ID[string]).Draw(t, "permissions")
+	return &c
+}
+
+func (m *machine) signUp(t *rapid.T) *[]domain.SignUpGrant {
+	var grants []domain.SignUpGrant
+	for range rapid.IntRange(0, 2).Draw(t, "grants") {
+		g := domain.SignUpGrant{Org: m.org(t)}
+		g.Role = m.role(t, g.Org)
+		if rapid.Bool().Draw(t, "in project") {
+			g.Project, g.ProjectRole = m.projectOf(t, g.Org), m.role(t, g.Org)
+		}
+		grants = append(grants, g)
+	}
+	return &grants
+}
+
+// init is given twice: the second time nothing is left to do.
+func (m *machine) init(t *rapid.T) {
+	if !seldom(t, "init") {
+		return
+	}
+	email := m.email(t)
+	c := domain.Init{
+		Org: m.org(t), OrgName: name(t), Project: m.project(t), ProjectName: name(t), User: domain.UserID(m.fresh("u")), Email: sealed("init", email),
+		EmailDigest: []byte(email), Key: minted(domain.KeyID(m.fresh("k"))),
+	}
+	if len(m.model.orgs) < 5 && seldom(t, "new org") {
+		c.Org = domain.OrgID(m.fresh("o"))
+	}
+	if len(m.model.projects) < 6 && rapid.Bool().Draw(t, "new project") {
+		c.Project = domain.ProjectID(m.fresh("p"))
+	}
+	if len(m.model.users) > 7 {
+		c.User = ""
+	}
+	if len(m.model.keys) > 9 {
+		c.Key.Public = ""
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "with") {
+	case 0:
+		c.SignUp = m.signUp(t)
+	case 1:
+		c.Creators = m.creators(t)
+	}
+	m.do(t, system, c)
+	if again, err := domain.Decide(m.state, c, ruleOf(c), system, m.now); err == nil && len(again) > 0 {
+		t.Fatalf("init again: %+v", again)
+	}
+}
+
+// emails are few, so that they clash.
+func (m *machine) email(t *rapid.T) string {
+	return "digest of " + rapid.SampledFrom(words("u0 u1 u2 u3 e4 e5 e6 e7")).Draw(t, "e-mail")
+}
+
+// domainOf is the domain of an address: the model's addresses are digests, which end in a number.
+func domainOf(email string) string {
+	if slices.Contains([]byte("02468"), email[max(0, len(email)-1):][0]) {
+		return "even.example"
+	}
+	return "odd.example"
+}
+
+func verifier(hash string) *eventv1.Verifier {
+	return &eventv1.Verifier{Scheme: "hmac", PepperId: "pep", Hash: []byte(hash)}
 }

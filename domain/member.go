@@ -144,6 +144,8 @@ func (c RevokeRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event,
 		if !ok {
 			return nil, Errorf(CodeNotFound, MemberNotFound, "the user has no override in this project")
 		}
+		// It may sleep, and not be what counts now.
+		sets = append(sets, s.permissions(at.Org, old.At(now)))
 		body.Grant = old.stored()
 	} else {
 		if m.Role == "" {
@@ -169,6 +171,13 @@ func (c RevokeRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event,
 		return nil, err
 	}
 	return one(at.event(&eventv1.Event{UserId: string(c.User), Body: &eventv1.Event_RoleRevoked{RoleRevoked: body}})), nil
+}
+
+// revoked is the event of an override that ends.
+func (at Place) revoked(user UserID, old Grant) *eventv1.Event {
+	return at.event(&eventv1.Event{
+		UserId: string(user), Body: &eventv1.Event_RoleRevoked{RoleRevoked: &eventv1.RoleRevoked{Grant: old.stored()}},
+	})
 }
 
 func (c SuspendMember) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {

@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,18 +12,35 @@ import (
 )
 
 // model is what the state must say, by plain maps and brute force. It knows commands that were accepted, not events; what it
-// says about permissions is recomputed from the grants at every question.
+// says about permissions is recomputed from grants and groups at every question.
 type model struct {
-	orgs     map[domain.OrgID]*modelOrg
-	projects map[domain.ProjectID]*modelProject
-	users    map[domain.UserID]*modelUser
-	keys     map[domain.KeyID]*modelKey
+	orgs        map[domain.OrgID]*modelOrg
+	projects    map[domain.ProjectID]*modelProject
+	users       map[domain.UserID]*modelUser
+	keys        map[domain.KeyID]*modelKey
+	groups      map[domain.GroupID]*modelGroup
+	invitations map[domain.InvitationID]*modelInvitation
+	offers      map[domain.OfferID]*modelOffer
+	plans       map[domain.PlanID]domain.Quotas
+	planes      map[domain.DataPlaneID]modelPlane
+	identities  map[string]domain.UserID
+	admins      map[domain.UserID]bool
+	own         map[levelled]domain.Role // the operator's permissions, and the weakest role that holds each
+	policy      modelPolicy
+	given       map[string]bool // by Init, once
+	pepper      string
 }
 
 type modelOrg struct {
-	status  domain.Status
-	owned   bool // was ever
-	members map[domain.UserID]domain.Grant
+	name      string
+	status    domain.Status
+	owned     bool // was ever
+	members   map[domain.UserID]domain.Grant
+	suspended map[domain.UserID]bool
+	roles     map[domain.Role]permissions
+	plan      domain.PlanID
+	residency string
+	plane     domain.DataPlaneID
 }
 
 type modelProject struct {
@@ -34,24 +52,36 @@ type modelProject struct {
 
 type modelUser struct {
 	status domain.UserStatus
-	email  string
+	email  string // its digest
+	home   domain.OrgID
 }
 
-type modelKey struct {
-	minted    domain.Minted
-	project   domain.ProjectID
-	org       domain.OrgID
-	user      domain.UserID
-	names     []string // of permissions, sorted
-	expires   time.Time
-	revoked   bool
-	successor domain.KeyID
+type modelGroup struct {
+	org      domain.OrgID
+	name     string
+	role     domain.Role
+	projects map[domain.ProjectID]domain.Role
+	users    map[domain.UserID]bool
+}
+
+type modelPlane struct {
+	region    string
+	dedicated bool
+}
+
+type modelPolicy struct {
+	naming   domain.Naming
+	creators domain.Creators
+	signUp   []domain.SignUpGrant
 }
 
 func newModel() *model {
 	return &model{
-		orgs: map[domain.OrgID]*modelOrg{}, projects: map[domain.ProjectID]*modelProject{},
-		users: map[domain.UserID]*modelUser{}, keys: map[domain.KeyID]*modelKey{},
+		orgs: map[domain.OrgID]*modelOrg{}, projects: map[domain.ProjectID]*modelProject{}, users: map[domain.UserID]*modelUser{},
+		keys: map[domain.KeyID]*modelKey{}, groups: map[domain.GroupID]*modelGroup{},
+		invitations: map[domain.InvitationID]*modelInvitation{}, offers: map[domain.OfferID]*modelOffer{},
+		plans: map[domain.PlanID]domain.Quotas{}, planes: map[domain.DataPlaneID]modelPlane{},
+		identities: map[string]domain.UserID{}, admins: map[domain.UserID]bool{}, own: map[levelled]domain.Role{}, given: map[string]bool{},
 	}
 }
 
@@ -60,63 +90,217 @@ type levelled struct {
 	name  string
 }
 
-// roleHolds are the permissions of each role, from the table of permissions_test.go.
-var roleHolds = sync.OnceValue(func() map[domain.Role]map[levelled]bool {
-	holds := map[domain.Role]map[levelled]bool{}
+type permissions map[levelled]bool
+
+// ofLevel are these names at a level.
+func ofLevel(level domain.Level, names []string) permissions {
+	set := permissions{}
+	for _, name := range names {
+		set[levelled{level, name}] = true
+	}
+	return set
+}
+
+// with is the union.
+func (s permissions) with(o permissions) permissions {
+	union := maps.Clone(s)
+	maps.Copy(union, o)
+	return union
+}
+
+// within tells whether each of these is one of those.
+func (s permissions) within(o permissions) bool {
+	for l := range s {
+		if !o[l] {
+			return false
+		}
+	}
+	return true
+}
+
+// inProjects is the part that counts in projects.
+func (s permissions) inProjects() permissions {
+	part := maps.Clone(s)
+	maps.DeleteFunc(part, func(l levelled, _ bool) bool { return l.level != domain.ProjectLevel })
+	return part
+}
+
+// names are those of both levels, sorted, each once.
+func (s permissions) names() []string {
+	names := map[string]bool{}
+	for l := range s {
+		names[l.name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// tenures are Tenure's own permissions of each built-in role, from the table of permissions_test.go.
+var tenures = sync.OnceValue(func() map[domain.Role]permissions {
+	holds := map[domain.Role]permissions{}
 	for _, r := range weakestFirst {
-		holds[r] = map[levelled]bool{}
-		for _, name := range listed(orgLevel, r) {
-			holds[r][levelled{domain.OrgLevel, name}] = true
-		}
-		for _, name := range listed(projectLevel, r) {
-			holds[r][levelled{domain.ProjectLevel, name}] = true
-		}
+		holds[r] = ofLevel(domain.OrgLevel, listed(orgLevel, r)).with(ofLevel(domain.ProjectLevel, listed(projectLevel, r)))
 	}
 	return holds
 })
 
-var everyName = sync.OnceValue(func() []string { return everywhere(domain.Owner) })
+// everything is what there is to hold.
+func (m *model) everything() permissions {
+	all := maps.Clone(tenures()[domain.Owner])
+	for l := range m.own {
+		all[l] = true
+	}
+	return all
+}
+
+func (m *model) exists(l levelled) bool {
+	_, own := m.own[l]
+	return own || tenures()[domain.Owner][l]
+}
+
+// gives tells whether a role of an organization holds a permission.
+func (m *model) gives(o domain.OrgID, r domain.Role, l levelled) bool {
+	from, own := m.own[l]
+	switch {
+	case !own && !tenures()[domain.Owner][l]:
+		return false
+	case !slices.Contains(weakestFirst, r):
+		return m.orgs[o].roles[r][l]
+	case own:
+		return slices.Index(weakestFirst, r) >= slices.Index(weakestFirst, from)
+	}
+	return tenures()[r][l]
+}
+
+// givenBy is all that a role of an organization holds.
+func (m *model) givenBy(o domain.OrgID, r domain.Role) permissions {
+	set := m.everything()
+	maps.DeleteFunc(set, func(l levelled, _ bool) bool { return !m.gives(o, r, l) })
+	return set
+}
+
+// spelled is a role in the spelling it was made in; false if the organization does not know it.
+func (m *model) spelled(o domain.OrgID, r domain.Role) (domain.Role, bool) {
+	for _, known := range append(slices.Collect(maps.Keys(m.orgs[o].roles)), weakestFirst...) {
+		if strings.EqualFold(string(known), string(r)) {
+			return known, true
+		}
+	}
+	return "", false
+}
 
 func over(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
-// role is what the grants give a user in an organization, or in a project of it.
-func (m *model) role(u domain.UserID, o domain.OrgID, p domain.ProjectID, now time.Time) domain.Role {
+// granted are the roles that count for a user in an organization, or in a project of it, a suspension aside: the one that was
+// granted to them, else those of their groups. until is when the grant ends.
+func (m *model) granted(u domain.UserID, o domain.OrgID, p domain.ProjectID, now time.Time) (roles []domain.Role, until time.Time) {
 	g, ok := m.orgs[o].members[u]
-	if !ok || over(g.ExpiresAt, now) {
-		return ""
-	}
-	if p != "" {
-		if v, ok := m.projects[p].overrides[u]; ok && !over(v.ExpiresAt, now) {
-			return v.Role
+	if ok && !over(g.ExpiresAt, now) {
+		roles, until = []domain.Role{g.Role}, g.ExpiresAt
+	} else {
+		for _, group := range m.groupsOf(u, o) {
+			roles = append(roles, group.role)
 		}
 	}
-	return g.Role
+	if len(roles) == 0 || p == "" {
+		return roles, until
+	}
+	if g, ok := m.projects[p].overrides[u]; ok && !over(g.ExpiresAt, now) {
+		return []domain.Role{g.Role}, g.ExpiresAt
+	}
+	var there []domain.Role
+	for _, group := range m.groupsOf(u, o) {
+		if r, ok := group.projects[p]; ok {
+			there = append(there, r)
+		}
+	}
+	if len(there) > 0 {
+		return there, time.Time{}
+	}
+	return roles, until
+}
+
+func (m *model) groupsOf(u domain.UserID, o domain.OrgID) (list []*modelGroup) {
+	for _, g := range m.groups {
+		if g.org == o && g.users[u] {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+func (m *model) isMember(u domain.UserID, o domain.OrgID) bool {
+	_, granted := m.orgs[o].members[u]
+	return granted || len(m.groupsOf(u, o)) > 0
+}
+
+// role is what EffectiveRole must name: the one that holds most, then a built-in one, then the first by name.
+func (m *model) role(u domain.UserID, o domain.OrgID, p domain.ProjectID, now time.Time) domain.Role {
+	roles, _ := m.granted(u, o, p, now)
+	if len(roles) == 0 {
+		return ""
+	}
+	if m.orgs[o].suspended[u] {
+		return domain.None
+	}
+	return slices.MinFunc(roles, func(a, b domain.Role) int {
+		custom := map[bool]int{true: 1}
+		return cmp.Or(cmp.Compare(len(m.givenBy(o, b)), len(m.givenBy(o, a))),
+			cmp.Compare(custom[!slices.Contains(weakestFirst, a)], custom[!slices.Contains(weakestFirst, b)]), cmp.Compare(a, b))
+	})
+}
+
+// byRole tells whether roles give a user a permission at a place, the user's own state and that of the place aside.
+func (m *model) byRole(u domain.UserID, l levelled, o domain.OrgID, p domain.ProjectID, now time.Time) bool {
+	if m.orgs[o].suspended[u] {
+		return false
+	}
+	roles, _ := m.granted(u, o, p, now)
+	return slices.ContainsFunc(roles, func(r domain.Role) bool { return m.gives(o, r, l) })
+}
+
+// heldBy are the permissions that roles give a user, a suspension aside; in a project those of its level.
+func (m *model) heldBy(u domain.UserID, o domain.OrgID, p domain.ProjectID, now time.Time) permissions {
+	set := permissions{}
+	roles, _ := m.granted(u, o, p, now)
+	for _, r := range roles {
+		set = set.with(m.givenBy(o, r))
+	}
+	if p != "" {
+		set = set.inProjects()
+	}
+	return set
+}
+
+func (m *model) isAdmin(a domain.Actor) bool {
+	return a.Kind == domain.ActorInstance || a.Kind == domain.ActorUser && m.admins[a.User] && m.users[a.User].status == domain.UserActive
 }
 
 // holds tells whether an actor holds a permission at a place, states of the place aside.
 func (m *model) holds(a domain.Actor, l levelled, o domain.OrgID, p domain.ProjectID, now time.Time) bool {
+	if !m.exists(l) || p != "" && l.level != domain.ProjectLevel {
+		return false
+	}
 	if a.Key != "" {
-		k := m.keys[a.Key]
-		if k.revoked || over(k.expires, now) || !slices.Contains(k.names, l.name) || k.project != "" && l.level == domain.OrgLevel {
+		if k := m.keys[a.Key]; k.revoked || over(k.expires, now) || !k.holds[l] {
 			return false
 		}
 	}
-	switch a.Kind {
-	case domain.ActorInstance:
+	switch {
+	case m.isAdmin(a):
 		return true
-	case domain.ActorOrg:
+	case a.Kind == domain.ActorOrg:
 		return a.Org == o
-	case domain.ActorProject:
-		return a.Project == p && l.level == domain.ProjectLevel
-	case domain.ActorUser:
-		return roleHolds()[m.role(a.User, o, p, now)][l]
+	case a.Kind == domain.ActorProject:
+		return a.Project == p
+	case a.Kind == domain.ActorUser:
+		return m.byRole(a.User, l, o, p, now)
 	}
 	return false
 }
 
 // may is what Check must say.
 func (m *model) may(a domain.Actor, l levelled, o domain.OrgID, p domain.ProjectID, now time.Time) bool {
-	if a.Kind != domain.ActorInstance {
+	if !m.isAdmin(a) {
 		if m.orgs[o].status != domain.Active || p != "" && m.projects[p].deleted {
 			return false
 		}
@@ -132,173 +316,25 @@ func (m *model) mayGive(a domain.Actor, l levelled, o domain.OrgID, p domain.Pro
 	return m.holds(a, l, o, p, now) || m.holds(a, l, o, "", now)
 }
 
-// holdsAll tells whether the actor holds in an organization all that a role holds in a project.
-func (m *model) holdsAll(a domain.Actor, r domain.Role, o domain.OrgID, now time.Time) bool {
-	for l := range roleHolds()[r] {
-		if l.level == domain.ProjectLevel && !m.holds(a, l, o, "", now) {
+// mayGiveAll tells whether the actor may give all of a set; in a project only what is of its level counts.
+func (m *model) mayGiveAll(a domain.Actor, set permissions, o domain.OrgID, p domain.ProjectID, now time.Time) bool {
+	for l := range set {
+		if (p == "" || l.level == domain.ProjectLevel) && !m.mayGive(a, l, o, p, now) {
 			return false
 		}
 	}
 	return true
 }
 
-// mayPutInKey tells whether the actor may give a new key of the principal a permission of this name.
-func (m *model) mayPutInKey(a domain.Actor, name string, c domain.CreateKey, now time.Time) bool {
-	switch {
-	case c.Project != "":
-		return m.holds(a, levelled{domain.ProjectLevel, name}, m.projects[c.Project].org, c.Project, now) &&
-			roleHolds()[domain.Owner][levelled{domain.ProjectLevel, name}]
-	case c.Org != "" && c.User == "":
-		return m.holds(a, levelled{domain.OrgLevel, name}, c.Org, "", now) || m.holds(a, levelled{domain.ProjectLevel, name}, c.Org, "", now)
+// settle ends what has no membership to hold on to.
+func (m *model) settle() {
+	for id, o := range m.orgs {
+		for u, g := range o.members {
+			o.owned = o.owned || g.Role == domain.Owner && m.users[u].home == ""
+		}
+		maps.DeleteFunc(o.suspended, func(u domain.UserID, _ bool) bool { return !m.isMember(u, id) })
 	}
-	return a.Key == "" || slices.Contains(m.keys[a.Key].names, name)
-}
-
-// good is whether VerifyKey must find a key valid.
-func (m *model) good(k *modelKey, now time.Time) bool {
-	if k.revoked || over(k.expires, now) {
-		return false
-	}
-	switch {
-	case k.project != "":
-		p := m.projects[k.project]
-		return !p.deleted && m.orgs[p.org].status == domain.Active
-	case k.user != "":
-		return m.users[k.user].status == domain.UserActive
-	case k.org != "":
-		return m.orgs[k.org].status == domain.Active
-	}
-	return true
-}
-
-// apply is what a command does that was accepted.
-func (m *model) apply(c domain.Command, by domain.Actor, now time.Time) {
-	switch c := c.(type) {
-	case domain.RegisterUser:
-		for _, u := range m.users {
-			if u.email == string(c.EmailDigest) {
-				return
-			}
-		}
-		m.users[c.ID] = &modelUser{status: domain.UserActive, email: string(c.EmailDigest)}
-	case domain.DeactivateUser:
-		m.users[c.ID].status = domain.UserIsDeactivated
-	case domain.ReactivateUser:
-		m.users[c.ID].status = domain.UserActive
-	case domain.EraseUser:
-		m.users[c.ID] = &modelUser{status: domain.UserIsErased}
-		for _, o := range m.orgs {
-			delete(o.members, c.ID)
-		}
-		for _, p := range m.projects {
-			delete(p.overrides, c.ID)
-		}
-		for _, k := range m.keys {
-			k.revoked = k.revoked || k.user == c.ID
-		}
-	case domain.CreateOrg:
-		o := &modelOrg{status: domain.Active, members: map[domain.UserID]domain.Grant{}}
-		owner := c.Owner
-		if owner == "" {
-			owner = by.User
-		}
-		if owner != "" {
-			o.members[owner], o.owned = domain.Grant{Role: domain.Owner}, true
-		}
-		m.orgs[c.ID] = o
-	case domain.SuspendOrg:
-		m.orgs[c.ID].status = domain.Suspended
-	case domain.ResumeOrg:
-		m.orgs[c.ID].status = domain.Active
-	case domain.DeleteOrg:
-		m.orgs[c.ID].status = domain.Deleted
-	case domain.GrantRole:
-		g := domain.Grant{Role: c.Role, ExpiresAt: c.ExpiresAt}
-		if c.Project != "" {
-			m.projects[c.Project].overrides[c.User] = g
-			return
-		}
-		m.orgs[c.Org].members[c.User] = g
-		m.orgs[c.Org].owned = m.orgs[c.Org].owned || c.Role == domain.Owner
-	case domain.RevokeRole:
-		if c.Project != "" {
-			delete(m.projects[c.Project].overrides, c.User)
-			return
-		}
-		delete(m.orgs[c.Org].members, c.User)
-		for _, p := range m.projects {
-			if p.org == c.Org {
-				delete(p.overrides, c.User)
-			}
-		}
-	case domain.CreateProject:
-		m.projects[c.ID] = &modelProject{org: c.Org, name: c.ProjectName, overrides: map[domain.UserID]domain.Grant{}}
-	case domain.UpdateProject:
-		m.projects[c.ID].name = *c.ProjectName
-	case domain.DeleteProject:
-		m.projects[c.ID].deleted = true
-	case domain.RestoreProject:
-		if p := m.projects[c.ID]; p.deleted {
-			p.deleted = false
-			if c.NewName != nil {
-				p.name = *c.NewName
-			}
-		}
-	case domain.TransferProject:
-		p := m.projects[c.ID]
-		maps.DeleteFunc(p.overrides, func(u domain.UserID, g domain.Grant) bool {
-			return !c.KeepOverrides || m.role(u, p.org, "", now) == "" || m.role(u, c.Target, "", now) == "" ||
-				!m.holdsAll(by, g.Role, c.Target, now)
-		})
-		if p.org = c.Target; c.NewName != nil {
-			p.name = *c.NewName
-		}
-	default:
-		m.applyKey(c, by, now)
-	}
-}
-
-func (m *model) applyKey(c domain.Command, by domain.Actor, now time.Time) {
-	switch c := c.(type) {
-	case domain.CreateKey:
-		k := &modelKey{minted: c.Minted, project: c.Project, org: c.Org, user: c.User, expires: c.ExpiresAt}
-		if k.names = slices.Sorted(slices.Values(c.Permissions)); len(k.names) == 0 {
-			for _, name := range everyName() {
-				if m.mayPutInKey(by, name, c, now) {
-					k.names = append(k.names, name)
-				}
-			}
-		}
-		m.keys[c.Minted.ID] = k
-	case domain.UpdateKey:
-		k := m.keys[c.ID]
-		if c.Permissions != nil {
-			k.names = slices.Sorted(slices.Values(*c.Permissions))
-		}
-		if c.ExpiresAt != nil {
-			k.expires = *c.ExpiresAt
-		}
-	case domain.RotateKey:
-		k := m.keys[c.ID]
-		next := *k
-		next.minted = c.Successor
-		m.keys[c.Successor.ID] = &next
-		if end := now.Add(c.Grace); k.expires.IsZero() || end.Before(k.expires) {
-			k.expires = end
-		}
-		k.successor = c.Successor.ID
-	case domain.RevokeKey:
-		m.keys[c.ID].revoked = true
-	}
-}
-
-// namesIn are the names of the active projects of an organization, folded.
-func (m *model) namesIn(o domain.OrgID) (names []string) {
 	for _, p := range m.projects {
-		if p.org == o && !p.deleted {
-			names = append(names, strings.ToLower(p.name))
-		}
+		maps.DeleteFunc(p.overrides, func(u domain.UserID, _ domain.Grant) bool { return !m.isMember(u, p.org) })
 	}
-	slices.Sort(names)
-	return names
 }

@@ -216,7 +216,11 @@ func (s *State) OfferTarget(by Actor, id OfferID, now time.Time) ([]Target, erro
 	if !ok {
 		return nil, offerNotFound(id)
 	}
-	_, target := s.OfferSides(by, o, now)
+	source, target := s.OfferSides(by, o, now)
+	if org, ok := s.orgs.Get(o.Target); ok && !source && !target {
+		// Who has rights on neither side is told so by the one they see.
+		target = s.Sees(by, Place{Org: org}, now)
+	}
 	targets, err := s.offerTarget(id, !target)
 	for i := range targets {
 		targets[i].EvenInactive = true
@@ -237,7 +241,9 @@ func (s *State) PreviewOffer(o *Offer, c AcceptTransfer, by Actor, now time.Time
 		fork.orgs = fork.orgs.With(o.Target, &Org{ID: o.Target, Status: Active})
 		s = &fork
 	}
-	preview := s.PreviewTransfer(TransferProject{ID: o.Project, Target: o.Target, NewName: c.NewName, KeepOverrides: c.KeepOverrides}, by, now)
+	// Which overrides could be kept would tell the source who is a member of the target.
+	keep := c.KeepOverrides && target
+	preview := s.PreviewTransfer(TransferProject{ID: o.Project, Target: o.Target, NewName: c.NewName, KeepOverrides: keep}, by, now)
 	if source && target {
 		return preview, nil
 	}

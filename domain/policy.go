@@ -82,9 +82,9 @@ func (UpdatePolicy) Targets(*State) ([]Target, error) { return nil, nil }
 func (c UpdatePolicy) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {
 	next := s.Instance.Policy
 	if n := c.Naming; n != nil {
-		for field, pattern := range map[string]string{"naming.org_pattern": n.OrgPattern, "naming.project_pattern": n.ProjectPattern} {
-			if _, err := regexp.Compile(pattern); err != nil {
-				return nil, Invalidf(field, BadPattern, "is not a regular expression in RE2 syntax: %v", err)
+		for _, p := range []struct{ field, pattern string }{{"naming.org_pattern", n.OrgPattern}, {"naming.project_pattern", n.ProjectPattern}} {
+			if _, err := regexp.Compile(p.pattern); err != nil {
+				return nil, Invalidf(p.field, BadPattern, "is not a regular expression in RE2 syntax: %v", err)
 			}
 		}
 		next.OrgNamePattern, next.ProjectNamePattern = n.OrgPattern, n.ProjectPattern
@@ -145,6 +145,13 @@ func (s *State) signUpGrant(g SignUpGrant) (SignUpGrant, error) {
 
 // signUp are the events that give a new person what the policy says.
 func (s *State) signUp(user UserID) (events []*eventv1.Event) {
+	given := map[Place]Grant{}
+	give := func(at Place, role Role) {
+		if wanted := (Grant{Role: role}); given[at] != wanted {
+			events = append(events, at.granted(user, given[at], wanted))
+			given[at] = wanted
+		}
+	}
 	for _, g := range s.Instance.Policy.SignUp {
 		o, ok := s.orgs.Get(g.Org)
 		if !ok || o.Status != Active || s.roomForMembers(o, 1) != nil {
@@ -153,13 +160,13 @@ func (s *State) signUp(user UserID) (events []*eventv1.Event) {
 		if _, err := s.knownRole(o, "", g.Role); err != nil {
 			continue
 		}
-		events = append(events, Place{Org: o}.granted(user, Grant{}, Grant{Role: g.Role}))
+		give(Place{Org: o}, g.Role)
 		p, ok := s.projects.Get(g.Project)
 		if !ok || p.Org != o.ID || p.Status != Active {
 			continue
 		}
 		if _, err := s.knownRole(o, "", g.ProjectRole); err == nil {
-			events = append(events, Place{o, p}.granted(user, Grant{}, Grant{Role: g.ProjectRole}))
+			give(Place{o, p}, g.ProjectRole)
 		}
 	}
 	return events

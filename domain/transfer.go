@@ -15,9 +15,10 @@ import (
 //  2. Refused: the same organization, an organization that is not active, a deleted project, a name that is taken in the
 //     target (a new one can be given) or against the policy, a quota of the target, a data plane of the target outside the
 //     source's residency.
-//  3. Overrides end; if asked, those of users who are members of both organizations in force are kept, unless they hold
-//     more than the actor does in the target, or are roles of the source's own. Roles that the source's groups have in the
-//     project end, and its pending invitations lose their part in it. A pending offer of the project ends.
+//  3. Overrides end; if asked, those of users who are members of both organizations in force are kept, unless they, or the
+//     role in the target that they come before, hold more than the actor does there, or they are roles of the source's own.
+//     Roles that the source's groups have in the project end, and its pending invitations lose their part in it. A pending
+//     offer of the project ends.
 //  4. Keys are not touched: they belong to the project, and are in whichever organization it is in.
 
 // TransferProject moves a project to another organization.
@@ -117,7 +118,7 @@ func (s *State) transferObstacles(c TransferProject, now time.Time) (obstacles [
 	}
 	add(s.roomForProject(target), false, true)
 	add(s.roomForKeys(target, s.liveIn(at.Project.Keys, now), now), false, true)
-	if region := s.region(target); region != "" && !within(at.Org.Residency, region) {
+	if region, known := s.region(target); known && !within(at.Org.Residency, region) {
 		// The other side must not learn where this one's data lives.
 		add(outsideResidency(at.Org, region), false, true)
 	}
@@ -134,7 +135,10 @@ func (s *State) droppedOverrides(c TransferProject, by Actor, now time.Time) (dr
 		return s.orgRole(m, o, now).Role != ""
 	}
 	for id, grant := range at.Project.Overrides.All() {
-		tooMuch := !isBuiltIn(grant.Role) || !s.permissions(target, grant.Role).And(s.Catalog().allProject).Within(ceiling)
+		m, _ := target.Members.Get(id)
+		// What it stands in front of would be taken by keeping it.
+		counts := s.permissions(target, grant.Role).Or(s.orgRole(m, target, now).set).And(s.Catalog().allProject)
+		tooMuch := !isBuiltIn(grant.Role) || !counts.Within(ceiling)
 		if !c.KeepOverrides || tooMuch || !inForce(at.Org, id) || !inForce(target, id) {
 			dropped = append(dropped, id)
 		}

@@ -205,8 +205,11 @@ func (c UpdateUser) decide(s *State, by Actor, _ time.Time) ([]*eventv1.Event, e
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fullKey(by); err != nil {
-		return nil, err
+	// Who manages the members of a service account's organization has a permission for it.
+	if u.Home == "" || by.User == u.ID {
+		if err := s.fullKey(by); err != nil {
+			return nil, err
+		}
 	}
 	if c.Email != nil {
 		if err := s.person(c.ID); err != nil {
@@ -320,6 +323,9 @@ func (s *State) userRegistered(e *eventv1.Event, body *eventv1.UserRegistered, a
 }
 
 func (s *State) serviceAccountCreated(e *eventv1.Event, body *eventv1.ServiceAccountCreated, at moment) {
+	if !s.orgs.Has(OrgID(e.OrgIds[0])) {
+		panic(misfit("organization " + e.OrgIds[0]))
+	}
 	u := &User{
 		ID: UserID(e.UserId), Home: OrgID(e.OrgIds[0]), Name: sealedOf(body.Name), Status: UserActive, CreatedAt: at.Time, UpdatedAt: at.Time,
 	}

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,11 +10,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
-
-	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
-// matrix says who may call what: y may, d is permission_denied, n not_found. A row is a method and which of its requests
+// matrix says who may call what: y may, d is permission_denied, n not_found, i is invalid_argument: it takes a person whom the
+// request does not name. A row is a method and which of its requests
 // in apiRequests. The columns are callers:
 //
 //	O A M V N  members with the role OWNER, ADMIN, MEMBER, VIEWER, NONE
@@ -24,130 +24,143 @@ import (
 //	G K        a key of the organization, a key of the project
 //	I          the admin key
 const matrix = `
-                    OAMVN PXR S GK I
-CreateOrg       0   yyyyy yyd y dd y
-GetOrg          0   yyyyy yyy n yy y
-ListOrgs        0   yyyyy yyy y yy y
-UpdateOrg       0   yyddd dyd n yd y
-SuspendOrg      0   ddddd ddd n dd y
-ResumeOrg       0   ddddd ddd n dd y
-DeleteOrg       0   ydddd ddd n yd y
+                        OAMVN PXR S GK I
+CreateOrg            0  yyyyy yyd y dd y
+GetOrg               0  yyyyy yyy n yy y
+ListOrgs             0  yyyyy yyy y yy y
+UpdateOrg            0  yyddd dyd n yd y
+SuspendOrg           0  ddddd ddd n dd y
+ResumeOrg            0  ddddd ddd n dd y
+SetPlan              0  ddddd ddd n dd y
+PlaceOrg             0  ddddd ddd n dd y
+DeleteOrg            0  ydddd ddd n yd y
 
-CreateProject   0   yyddd dyd n yd y
-GetProject      0   yyyyn yny n yy y
-ListProjects    0   yyyyy yyy n yy y
-UpdateProject   0   yyddn ynd n yy y
-DeleteProject   0   ydddn dnd n yy y
-RestoreProject  0   ydddn dnd n yy y
-TransferProject 0   yyddn dyd n nd y
-PreviewTransfer 0   yyddn dyd n nd y
+CreateProject        0  yyddd dyd n yd y
+GetProject           0  yyyyn yny n yy y
+ListProjects         0  yyyyy yyy n yy y
+UpdateProject        0  yyddn ynd n yy y
+DeleteProject        0  ydddn dnd n yy y
+RestoreProject       0  ydddn dnd n yy y
+TransferProject      0  yyddn dyd n nd y
+PreviewTransfer      0  yyddn dyd n nd y
 
-GrantRole       0   yyddd dyd n yd y
-GrantRole       1   yyddn yyd n yy y
-RevokeRole      0   yyddd dyd n yd y
-RevokeRole      1   yyddn yyd n yy y
-ListMembers     0   yyydd dyd n yd y
-ListMembers     1   yyydn yyd n yy y
+GrantRole            0  yyddd dyd n yd y
+GrantRole            1  yyddn yyd n yy y
+RevokeRole           0  yyddd dyd n yd y
+RevokeRole           1  yyddn yyd n yy y
+ListMembers          0  yyydd dyd n yd y
+ListMembers          1  yyydn yyd n yy y
+SuspendMember        0  yyddd dyd n yd y
+ResumeMember         0  yyddd dyd n yd y
+LeaveOrg             0  yyyyy yyd n dd d
 
-RegisterUser    0   ddddd ddd d dd y
-GetUser         0   nnnnn nnn n nn y
-ListUsers       0   ddddd ddd d dd y
-UpdateUser      0   nnnnn nnn n nn y
-DeactivateUser  0   nnnnn nnn n nn y
-ReactivateUser  0   nnnnn nnn n nn y
-EraseUser       0   nnnnn nnn n nn y
+DefineRole           0  yyddd dyd n yd y
+UpdateRole           0  yyddd dyd n yd y
+DeleteRole           0  yyddd dyd n yd y
+ListRoles            0  yyyyy yyy n yy y
+ListPermissions      0  yyyyy yyy y yy y
 
-CreateKey       0   yyddn ynd n yy y
-CreateKey       1   ydddd ddd n yd y
-CreateKey       2   nnnnn nnn n nn y
-CreateKey       3   ddddd ddd d dd y
-GetKey          0   yyydn ynd n yy y
-ListKeys        0   yyydn ynd n yy y
-ListKeys        1   ydddd ddd n yd y
-ListKeys        2   nnnnn nnn n nn y
-ListKeys        3   ddddd ddd d dd y
-UpdateKey       0   yyddn ynd n yy y
-RotateKey       0   yyddn ynd n yy y
-RevokeKey       0   yyddn ynd n yy y
-VerifyKey       0   yyyyy yyy y yy y
+CreateGroup          0  yyddd dyd n yd y
+UpdateGroup          0  yyddd dyd n yd y
+DeleteGroup          0  yyddd dyd n yd y
+ListGroups           0  yyydd dyd n yd y
+ListGroupMembers     0  yyydd dyd n yd y
 
-Check           0   yyyyy yyy n yy y
-Check           1   yyyyn yyy n yy y
-Check           2   yyydd dyd n yd y
-Check           3   yyydn yyd n yy y
-Check           4   yyydn yyd n yy y
-BatchCheck      0   yyyyy yyy n yy y
-BatchCheck      1   yyyyn yyy n yy y
-BatchCheck      2   yyydd dyd n yd y
-BatchCheck      3   yyydn yyd n yy y
-BatchCheck      4   yyydn yyd n yy y
+Invite               0  yyddd dyd n yd y
+Invite               1  yyddn yyd n yy y
+AcceptInvitation     0  nnnnn nnn n dd i
+AcceptInvitation     1  ddddd ddd d dd y
+DeclineInvitation    0  nnnnn nnn n dd i
+DeclineInvitation    1  nnnnn nnn n dd i
+DeclineInvitation    2  ddddd ddd d dd y
+RevokeInvitation     0  yyddd dyd n yd y
+RevokeInvitation     1  yyddn yyd n yy y
+ResendInvitation     0  yyddd dyd n yd y
+ResendInvitation     1  yyddn yyd n yy y
+ListInvitations      0  yyddd dyd n yd y
+ListInvitations      1  yyddn yyd n yy y
+ListInvitations      2  nnnnn nnn n nn y
 
-GetInstance     0   yyyyy yyy y yy y
-WhoAmI          0   yyyyy yyy y yy y
+OfferTransfer        0  yyddn dyd n yd y
+AcceptTransfer       0  yyddd dyd n yd y
+DeclineTransfer      0  yyddd dyd n yd y
+CancelTransfer       0  yyddd dyd n yd y
+ListTransferOffers   0  yyddd dyd n yd y
+PreviewOffer         0  yyddd dyd n yd y
+PreviewOffer         1  yyddd dyd n yd y
 
-QueryAudit      0   yyddd dyd n yd y
-QueryAudit      1   yyddn ynd n yy y
-WatchAudit      0   yyddd dyd n yd y
-WatchAudit      1   yyddn ynd n yy y
+RegisterUser         0  ddddd ddd d dd y
+GetUser              0  nnnnn nnn n nn y
+GetUser              1  yyydd dyd n yd y
+ListUsers            0  ddddd ddd d dd y
+UpdateUser           0  nnnnn nnn n nn y
+UpdateUser           1  yyddd dyd n yd y
+DeactivateUser       0  nnnnn nnn n nn y
+ReactivateUser       0  nnnnn nnn n nn y
+EraseUser            0  nnnnn nnn n nn y
+CreateServiceAccount 0  yyddd dyd n yd y
+LinkIdentity         0  nnnnn nnn n nn y
+UnlinkIdentity       0  nnnnn nnn n nn y
+
+CreateKey            0  yyddn ynd n yy y
+CreateKey            1  ydddd ddd n yd y
+CreateKey            2  nnnnn nnn n nn y
+CreateKey            3  ddddd ddd d dd y
+CreateKey            4  ydddd ddd n yd y
+GetKey               0  yyydn ynd n yy y
+ListKeys             0  yyydn ynd n yy y
+ListKeys             1  ydddd ddd n yd y
+ListKeys             2  nnnnn nnn n nn y
+ListKeys             3  ddddd ddd d dd y
+ListKeys             4  ydddd ddd n yd y
+UpdateKey            0  yyddn ynd n yy y
+RotateKey            0  yyddn ynd n yy y
+RevokeKey            0  yyddn ynd n yy y
+ImportKey            0  ddddn dnd n dd y
+ImportKey            1  ddddd ddd n dd y
+ImportKey            2  nnnnn nnn n nn y
+VerifyKey            0  yyyyy yyy y yy y
+
+Check                0  yyyyy yyy n yy y
+Check                1  yyyyn yyy n yy y
+Check                2  yyydd dyd n yd y
+Check                3  yyydn yyd n yy y
+Check                4  yyydn yyd n yy y
+BatchCheck           0  yyyyy yyy n yy y
+BatchCheck           1  yyyyn yyy n yy y
+BatchCheck           2  yyydd dyd n yd y
+BatchCheck           3  yyydn yyd n yy y
+BatchCheck           4  yyydn yyd n yy y
+Explain              0  yyyyy yyy n yy y
+Explain              1  yyyyn yyy n yy y
+Explain              2  yyydd dyd n yd y
+Explain              3  yyydn yyd n yy y
+Explain              4  yyydn yyd n yy y
+ListAccessible       0  yyyyy yyy y ii i
+ListAccessible       1  yyydd dyd n yd y
+ListAccessible       2  nnnnn nnn n nn y
+ListAccessible       3  yyyyy yyy n ii i
+ListSubjects         0  yyydd dyd n yd y
+ListSubjects         1  yyydn yyd n yy y
+
+GetInstance          0  yyyyy yyy y yy y
+WhoAmI               0  yyyyy yyy y yy y
+GrantInstanceAdmin   0  nnnnn nnn n nn y
+RevokeInstanceAdmin  0  nnnnn nnn n nn y
+ListInstanceAdmins   0  ddddd ddd d dd y
+UpdatePolicy         0  ddddd ddd d dd y
+GetPolicy            0  ddddd ddd d dd y
+DefinePlan           0  ddddd ddd d dd y
+ListPlans            0  ddddd ddd d dd y
+RegisterDataPlane    0  ddddd ddd d dd y
+ListDataPlanes       0  ddddd ddd d dd y
+
+QueryAudit           0  yyddd dyd n yd y
+QueryAudit           1  yyddn ynd n yy y
+WatchAudit           0  yyddd dyd n yd y
+WatchAudit           1  yyddn ynd n yy y
+ReadLog              0  ddddd ddd d dd y
 `
-
-// apiCast are the callers of the matrix, by their letters, and what they act on.
-type apiCast struct {
-	s           *apiServer
-	people      map[byte]apiPerson
-	callers     map[byte]apiCaller
-	org, target string
-	project     string
-}
-
-var apiRoles = map[byte]string{'O': "OWNER", 'A': "ADMIN", 'M': "MEMBER", 'V': "VIEWER", 'N': "NONE", 'P': "NONE", 'X': "ADMIN"}
-
-func apiNewCast(t *testing.T, s *apiServer) *apiCast {
-	c := &apiCast{s: s, people: map[byte]apiPerson{}, callers: map[byte]apiCaller{'I': s.admin()}}
-	for letter := range apiRoles {
-		c.people[letter] = s.person(t)
-		c.callers[letter] = s.bearer(c.people[letter].key.secret)
-	}
-	c.callers['R'] = s.bearer(s.key(t, s.admin(), &tenurev1.CreateKeyRequest{UserId: c.people['O'].id, Preset: "read-only"}).secret)
-	c.callers['S'] = s.bearer(s.tenant(t).owner.key.secret)
-	c.target = c.newOrg(t)
-	return c
-}
-
-func (c *apiCast) grant(t *testing.T, req *tenurev1.GrantRoleRequest) {
-	t.Helper()
-	apiOK[*tenurev1.GrantRoleResponse](t, c.s.admin(), req)
-}
-
-func (c *apiCast) newOrg(t *testing.T) string {
-	org := c.s.org(t, "")
-	for letter, role := range apiRoles {
-		c.grant(t, &tenurev1.GrantRoleRequest{OrgId: org, UserId: c.people[letter].id, Role: role})
-	}
-	return org
-}
-
-// fresh puts new things in front of the callers: a project with its overrides and key, a member VIEWER, a weak key, and if
-// asked, all of it in a new organization.
-func (c *apiCast) fresh(t *testing.T, org bool) apiNames {
-	admin := c.s.admin()
-	if org {
-		c.org = c.newOrg(t)
-		c.callers['G'] = c.s.bearer(c.s.key(t, admin, &tenurev1.CreateKeyRequest{OrgId: c.org}).secret)
-	}
-	c.project = c.s.project(t, c.org)
-	c.grant(t, &tenurev1.GrantRoleRequest{ProjectId: c.project, UserId: c.people['P'].id, Role: "ADMIN"})
-	c.grant(t, &tenurev1.GrantRoleRequest{ProjectId: c.project, UserId: c.people['X'].id, Role: "NONE"})
-	c.callers['K'] = c.s.bearer(c.s.key(t, admin, &tenurev1.CreateKeyRequest{ProjectId: c.project}).secret)
-	email := apiUnique("member") + "@example.com"
-	user := apiOK[*tenurev1.RegisterUserResponse](t, admin, &tenurev1.RegisterUserRequest{Email: email}).User.Id
-	c.grant(t, &tenurev1.GrantRoleRequest{OrgId: c.org, UserId: user, Role: "VIEWER"})
-	c.grant(t, &tenurev1.GrantRoleRequest{ProjectId: c.project, UserId: user, Role: "VIEWER"})
-	key := c.s.key(t, admin, &tenurev1.CreateKeyRequest{ProjectId: c.project, Permissions: []string{"scores:CUD"}})
-	return apiNames{
-		org: c.org, target: c.target, project: c.project, user: user, key: key.id, public: key.public, secret: key.secret,
-	}
-}
 
 func apiSideEffects(m protoreflect.MethodDescriptor) bool {
 	return m.Options().(*descriptorpb.MethodOptions).GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
@@ -186,7 +199,7 @@ func TestAPIAuthorizationMatrix(t *testing.T) {
 					t.Errorf("%s as %c", row, columns[i])
 				}
 				if wanted[i] == 'y' && apiSideEffects(apiMethodOf(request)) {
-					names = c.fresh(t, method == "DeleteOrg" || method == "SuspendOrg")
+					names = c.fresh(t, slices.Contains([]string{"DeleteOrg", "SuspendOrg", "LeaveOrg"}, method))
 				}
 			}
 		}
@@ -207,6 +220,8 @@ func apiIsAnswered(t *testing.T, caller apiCaller, request proto.Message, want b
 		got = 'd'
 	case code == connect.CodeNotFound:
 		got = 'n'
+	case code == connect.CodeInvalidArgument:
+		got = 'i'
 	default:
 		got = '?'
 	}

@@ -46,7 +46,7 @@ func TestAPICanary(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		c.PrivateListen = "127.0.0.1:0"
 	})
-	a := s.tenant(t)
+	a := s.furnished(t)
 	canaries := map[string]string{
 		"the admin key": apiAdminKey, "an e-mail": a.owner.email, "a name": a.owner.name,
 		"a personal secret": a.owner.key.secret, "an organization's secret": a.orgKey.secret, "a project's secret": a.projectKey.secret,

@@ -112,7 +112,7 @@ var apiULID = regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]{26}$`)
 func TestAPIConsistencyHeadersOfEveryAnswer(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
-	a := s.tenant(t)
+	a := s.furnished(t)
 	seen := map[string]bool{}
 	apiEveryRequest(t, a.names(), func(method string, request proto.Message) {
 		seen[method] = true

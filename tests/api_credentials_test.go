@@ -98,7 +98,7 @@ func apiBadCredentials(t *testing.T, s *apiServer, a apiTenant) []badCredentials
 func TestAPICredentialsAreNeededEverywhere(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
-	a := s.tenant(t)
+	a := s.furnished(t)
 	bad := apiBadCredentials(t, s, a)
 	before := s.mark()
 	calls := 0
@@ -158,7 +158,7 @@ func TestAPICredentialsOfEveryKind(t *testing.T) {
 		want *tenurev1.WhoAmIResponse
 		more int
 	}{
-		{"instance", instance, "", &tenurev1.WhoAmIResponse{Kind: "instance"}, 64},
+		{"instance", instance, "", &tenurev1.WhoAmIResponse{Kind: "instance", InstanceAdmin: true}, 64},
 		{"user", a.owner.key, "", &tenurev1.WhoAmIResponse{Kind: "user", UserId: a.owner.id}, 64},
 		{"organization", a.orgKey, "", &tenurev1.WhoAmIResponse{Kind: "organization", OrgId: a.org}, 64},
 		{"project", a.projectKey, "", &tenurev1.WhoAmIResponse{Kind: "project", OrgId: a.org, ProjectId: a.project}, 56},
@@ -180,7 +180,7 @@ func TestAPICredentialsOfEveryKind(t *testing.T) {
 		}
 	}
 	got := apiOK[*tenurev1.WhoAmIResponse](t, s.admin(), &tenurev1.WhoAmIRequest{})
-	if want := (&tenurev1.WhoAmIResponse{Kind: "instance", Method: "admin_key"}); !proto.Equal(got, want) {
+	if want := (&tenurev1.WhoAmIResponse{Kind: "instance", Method: "admin_key", InstanceAdmin: true}); !proto.Equal(got, want) {
 		t.Errorf("admin key: %v, want %v", got, want)
 	}
 }

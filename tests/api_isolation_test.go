@@ -16,10 +16,18 @@ import (
 var apiNowhere = apiNames{
 	org: "org_01AAAAAAAAAAAAAAAAAAAAAAAA", target: "org_01AAAAAAAAAAAAAAAAAAAAAAAA", project: "prj_01AAAAAAAAAAAAAAAAAAAAAAAA",
 	user: "usr_01AAAAAAAAAAAAAAAAAAAAAAAA", key: "key_01AAAAAAAAAAAAAAAAAAAAAAAA", public: "pk-tn-01AAAAAAAAAAAAAAAAAAAAAAAA",
+	apiFurniture: apiFurniture{
+		role: "no-such-role", group: "grp_01AAAAAAAAAAAAAAAAAAAAAAAA", account: "usr_01AAAAAAAAAAAAAAAAAAAAAAAB",
+		invitation: "inv_01AAAAAAAAAAAAAAAAAAAAAAAA", projectInvitation: "inv_01AAAAAAAAAAAAAAAAAAAAAAAB", token: "no-such-token",
+		offer: "xfr_01AAAAAAAAAAAAAAAAAAAAAAAA", offered: "xfr_01AAAAAAAAAAAAAAAAAAAAAAAB",
+	},
 }
 
 // namesNothing are the methods whose requests can't name anything of another tenant; what they answer is looked at apart.
-var namesNothing = []string{"CreateOrg", "ListOrgs", "GetInstance", "WhoAmI", "RegisterUser", "ListUsers"}
+var namesNothing = []string{
+	"CreateOrg", "ListOrgs", "GetInstance", "WhoAmI", "RegisterUser", "ListUsers", "ListPermissions", "ListInstanceAdmins",
+	"UpdatePolicy", "GetPolicy", "DefinePlan", "ListPlans", "RegisterDataPlane", "ListDataPlanes", "ReadLog",
+}
 
 // apiInsiders are callers of a tenant that may do all that can be done in it, by every kind of key.
 func apiInsiders(s *apiServer, a apiTenant) map[string]apiCaller {
@@ -30,7 +38,10 @@ func apiInsiders(s *apiServer, a apiTenant) map[string]apiCaller {
 
 // replaced is the text with the ids of one set replaced by those of another.
 func (n apiNames) replaced(text string, by apiNames) string {
-	return strings.NewReplacer(n.org, by.org, n.project, by.project, n.user, by.user, n.key, by.key).Replace(text)
+	return strings.NewReplacer(
+		n.org, by.org, n.project, by.project, n.user, by.user, n.key, by.key, n.group, by.group, n.account, by.account,
+		n.invitation, by.invitation, n.projectInvitation, by.projectInvitation, n.offer, by.offer, n.offered, by.offered, n.role, by.role,
+	).Replace(text)
 }
 
 // Whoever belongs to one organization meets, in every method, of another one only what meets everybody who names
@@ -39,7 +50,7 @@ func (n apiNames) replaced(text string, by apiNames) string {
 func TestAPIIsolationOfEveryMethod(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
-	a, b := s.tenant(t), s.tenant(t)
+	a, b := s.tenant(t), s.furnished(t)
 	theirs, nowhere := b.names(), apiNowhere
 	// Which secret belongs to which public part is not told either.
 	theirs.secret, nowhere.secret = a.orgKey.secret, a.orgKey.secret
@@ -51,7 +62,7 @@ func TestAPIIsolationOfEveryMethod(t *testing.T) {
 			apiEveryRequest(t, theirs, func(method string, request proto.Message) {
 				same := unknown[0]
 				unknown = unknown[1:]
-				if slices.Contains(namesNothing, method) {
+				if slices.Contains(namesNothing, method) || proto.Equal(request, same) {
 					return
 				}
 				res, _, err := caller.call(t.Context(), request)
@@ -67,18 +78,28 @@ func TestAPIIsolationOfEveryMethod(t *testing.T) {
 				if got != want {
 					t.Errorf("%s %v:\n of another tenant  %+v\n of nothing at all  %+v", method, request, got, want)
 				}
-				// A key of the instance is nobody's: it is not hidden, only closed.
-				wanted := connect.CodeNotFound
-				if apiHas(request, "instance") {
-					wanted = connect.CodePermissionDenied
-				}
-				if got.code != wanted {
+				if wanted := apiHiddenCode(who, method, request); got.code != wanted {
 					t.Errorf("%s %v: %v, want %s", method, request, err, wanted)
 				}
 			})
 		})
 	}
 	before.unchanged(t, s)
+}
+
+// apiHiddenCode is what an insider of another organization gets: not_found, unless who asks tells before what is asked about.
+func apiHiddenCode(who, method string, request proto.Message) connect.Code {
+	switch answers := method == "AcceptInvitation" || method == "DeclineInvitation"; {
+	case apiHas(request, "instance"):
+		// A key of the instance is nobody's: it is not hidden, only closed.
+		return connect.CodePermissionDenied
+	case answers && (who != "owner" || apiHas(request, "user_id")):
+		// Keys answer no invitations, and nobody those of others.
+		return connect.CodePermissionDenied
+	case method == "ListAccessible" && who != "owner" && !apiHas(request, "user_id"):
+		return connect.CodeInvalidArgument
+	}
+	return connect.CodeNotFound
 }
 
 // Lists and answers that name nothing show nothing of others.

@@ -22,7 +22,7 @@ import (
 func TestAPIRuleOfEveryMethod(t *testing.T) {
 	t.Parallel()
 	// A user is all that these name, and the rule for users needs no permission.
-	ofUsers := []string{"GetUser", "UpdateUser"}
+	ofUsers := []string{"LinkIdentity", "UnlinkIdentity"}
 	for name, m := range apiMethods {
 		rule, _ := proto.GetExtension(m.Options(), tenurev1.E_Rule).(*tenurev1.Rule)
 		permissions := rule.GetOrganization() + rule.GetProject() + rule.GetOrganizationForProject()

@@ -32,6 +32,8 @@ var mayImport = map[string]struct {
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
 		"domain", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections/audit", events, api, api + "/tenurev1connect",
 	}},
+	"internal/cli":     {"a client of the API, and of the log's public format", []string{"internal/tenancy", events, api, api + "/tenurev1connect"}},
+	"internal/cli/gen": {"reads protos", nil},
 	"internal/tenancy": {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"examples":         {"files", nil},
 	"tests/natstest":   {"servers of NATS for tests of every layer", nil},

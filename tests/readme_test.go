@@ -61,6 +61,12 @@ func TestReadmeSession(t *testing.T) {
 		t.Fatalf("the server did not say where it is: %q, %v", lines.Text(), lines.Err())
 	}
 
+	bin := t.TempDir()
+	cli := exec.Command("bash", "-euc", strings.NewReplacer("./bin/tenure", bin+"/tenure", "$PWD/bin", bin).Replace(here.Replace(readmeBlock(t, "cli"))))
+	cli.Dir = ".."
+	if out, err := cli.CombinedOutput(); err != nil || !strings.Contains(string(out), "so it is allowed in project") {
+		t.Errorf("%v: %s", err, out)
+	}
 	session, err := exec.Command("bash", "-euc", here.Replace(readmeBlock(t, "session"))).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, session)

@@ -76,7 +76,7 @@ func demo(ctx context.Context, out, logs io.Writer) (err error) {
 
 // finish replays the log and prints the figures.
 func finish(ctx context.Context, out io.Writer, a *app.App, began time.Time) error {
-	heading(out, "8. Replaying the log from zero")
+	heading(out, "11. Replaying the log from zero")
 	live := a.Engine.State()
 	replayBegan := time.Now()
 	fresh, err := engine.Replay(ctx, a.Log, live.Position)
@@ -118,20 +118,28 @@ func bearer(secret string) connect.ClientOption {
 
 // clients are the services the story uses, in one person's name.
 type clients struct {
-	orgs     tenurev1connect.OrgServiceClient
-	projects tenurev1connect.ProjectServiceClient
-	keys     tenurev1connect.KeyServiceClient
-	access   tenurev1connect.AccessServiceClient
-	audit    tenurev1connect.AuditServiceClient
+	orgs        tenurev1connect.OrgServiceClient
+	projects    tenurev1connect.ProjectServiceClient
+	keys        tenurev1connect.KeyServiceClient
+	access      tenurev1connect.AccessServiceClient
+	audit       tenurev1connect.AuditServiceClient
+	users       tenurev1connect.UserServiceClient
+	roles       tenurev1connect.RoleServiceClient
+	invitations tenurev1connect.InvitationServiceClient
+	transfers   tenurev1connect.TransferServiceClient
 }
 
 func (s *story) clients(secret string) clients {
 	auth := bearer(secret)
 	return clients{
-		orgs:     tenurev1connect.NewOrgServiceClient(http.DefaultClient, s.url, auth),
-		projects: tenurev1connect.NewProjectServiceClient(http.DefaultClient, s.url, auth),
-		keys:     tenurev1connect.NewKeyServiceClient(http.DefaultClient, s.url, auth),
-		access:   tenurev1connect.NewAccessServiceClient(http.DefaultClient, s.url, auth),
-		audit:    tenurev1connect.NewAuditServiceClient(http.DefaultClient, s.url, auth),
+		orgs:        tenurev1connect.NewOrgServiceClient(http.DefaultClient, s.url, auth),
+		projects:    tenurev1connect.NewProjectServiceClient(http.DefaultClient, s.url, auth),
+		keys:        tenurev1connect.NewKeyServiceClient(http.DefaultClient, s.url, auth),
+		access:      tenurev1connect.NewAccessServiceClient(http.DefaultClient, s.url, auth),
+		audit:       tenurev1connect.NewAuditServiceClient(http.DefaultClient, s.url, auth),
+		users:       tenurev1connect.NewUserServiceClient(http.DefaultClient, s.url, auth),
+		roles:       tenurev1connect.NewRoleServiceClient(http.DefaultClient, s.url, auth),
+		invitations: tenurev1connect.NewInvitationServiceClient(http.DefaultClient, s.url, auth),
+		transfers:   tenurev1connect.NewTransferServiceClient(http.DefaultClient, s.url, auth),
 	}
 }

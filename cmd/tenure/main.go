@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,15 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenurehq/tenure/cmd/tenure/app"
+	"github.com/tenurehq/tenure/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := root().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "tenure:", err)
-		os.Exit(1)
-	}
+	code := cli.Run(ctx, root())
+	stop()
+	os.Exit(code)
 }
 
 func root() *cobra.Command {
@@ -31,5 +29,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.AddCommand(serveCommand(), demoCommand())
+	cli.Add(cmd)
 	return cmd
 }

@@ -34,7 +34,7 @@ type story struct {
 }
 
 func (s *story) play(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{s.override, s.verify, s.transfer, s.changed, s.revoke, s.history} {
+	for _, part := range []func(context.Context) error{s.override, s.verify, s.transfer, s.changed, s.revoke, s.invite, s.explain, s.offer, s.history} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -82,15 +82,15 @@ func (s *story) check(ctx context.Context, who, permission, project string, allo
 
 func (s *story) verify(ctx context.Context) error {
 	heading(s.out, "3. Verifying a key, and asking who may work in its project")
-	if err := s.verified(ctx, source); err != nil {
+	if err := s.verified(ctx, ingestKey, chatbot, source); err != nil {
 		return err
 	}
 	return s.check(ctx, colleague, "prompts:CUD", chatbot, true, "MEMBER")
 }
 
-// verified verifies the story's key and compares what it answers about organization and identity.
-func (s *story) verified(ctx context.Context, org string) error {
-	made := s.made.Keys[ingestKey]
+// verified verifies a key and compares what it answers about organization and identity.
+func (s *story) verified(ctx context.Context, key, project, org string) error {
+	made := s.made.Keys[key]
 	res, err := s.admin.keys.VerifyKey(ctx, &tenurev1.VerifyKeyRequest{
 		PublicKey: made.Key.PublicKey, Secret: made.Secret, Environment: "production",
 	})
@@ -99,7 +99,7 @@ func (s *story) verified(ctx context.Context, org string) error {
 	}
 	fmt.Fprintf(s.out, "%s: valid=%v, key %s, project %s, organization %s (%s), permissions %s\n",
 		made.Key.DisplaySecret, res.Valid, res.KeyId, res.ProjectId, res.OrgId, org, strings.Join(res.Permissions, " "))
-	if !res.Valid || res.KeyId != made.Key.Id || res.OrgId != s.made.Orgs[org] || res.ProjectId != s.made.Projects[chatbot] {
+	if !res.Valid || res.KeyId != made.Key.Id || res.OrgId != s.made.Orgs[org] || res.ProjectId != s.made.Projects[project] {
 		return fmt.Errorf("verify: got valid=%v (%s), key %s in %s, expected key %s in %s", res.Valid, res.Reason, res.KeyId, res.OrgId, made.Key.Id, s.made.Orgs[org])
 	}
 	return nil
@@ -135,7 +135,7 @@ func (s *story) transfer(ctx context.Context) error {
 
 func (s *story) changed(ctx context.Context) error {
 	heading(s.out, "5. The same key, and who may do what now")
-	if err := s.verified(ctx, target); err != nil {
+	if err := s.verified(ctx, ingestKey, chatbot, target); err != nil {
 		return err
 	}
 	if err := s.check(ctx, colleague, "prompts:CUD", chatbot, false, "NONE"); err != nil {
@@ -167,7 +167,7 @@ func (s *story) revoke(ctx context.Context) error {
 }
 
 func (s *story) history(ctx context.Context) error {
-	heading(s.out, "7. The project's history, across both organizations")
+	heading(s.out, "10. The project's history, across both organizations")
 	var records []*tenurev1.AuditRecord
 	for token := ""; ; {
 		res, err := s.admin.audit.QueryAudit(ctx, &tenurev1.QueryAuditRequest{ProjectId: s.made.Projects[chatbot], PageToken: token})

@@ -31,18 +31,23 @@ func (s *Server) Invite(ctx context.Context, req *tenurev1.InviteRequest) (*tenu
 		return nil, err
 	}
 	out, err := s.execute(ctx, req.Reason, c)
+	if out.Repeated || cameToNothing(err) {
+		s.unseal(ctx, id)
+	}
 	if err != nil {
-		if known := (*domain.Error)(nil); errors.As(err, &known) && known.Code != domain.CodeUnavailable {
-			s.unseal(ctx, id)
-		}
 		return nil, err
 	}
 	if out.Repeated {
-		s.unseal(ctx, id)
 		return nil, alreadySent(out.Events[0].InvitationId)
 	}
 	view, err := s.invitationOf(ctx, out.State, c.ID)
 	return &tenurev1.InviteResponse{Invitation: view, AcceptToken: accept, Token: token(out)}, err
+}
+
+// cameToNothing tells whether an error says that a command did not and will not happen.
+func cameToNothing(err error) bool {
+	known := (*domain.Error)(nil)
+	return errors.As(err, &known) && known.Code != domain.CodeUnavailable
 }
 
 // unseal removes the key made for something that did not come to be.

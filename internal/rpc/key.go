@@ -45,6 +45,11 @@ func alreadyShown(id string) error {
 
 // ImportKey takes in a key that was made elsewhere.
 func (s *Server) ImportKey(ctx context.Context, req *tenurev1.ImportKeyRequest) (*tenurev1.ImportKeyResponse, error) {
+	// What this server can verify is not told to those who may not call this.
+	targets, err := callFrom(ctx).state.PrincipalTarget(domain.ProjectID(req.ProjectId), domain.OrgID(req.OrgId), domain.UserID(req.UserId))
+	if _, err = s.authorize(ctx, targets, err); err != nil {
+		return nil, err
+	}
 	if err := s.Ring.CheckImported(req.Scheme, req.Hash); errors.Is(err, keyring.ErrNoSalt) {
 		return nil, domain.Errorf(domain.CodePrecondition, domain.KeySchemeUnknown, "%v", err)
 	} else if err != nil {

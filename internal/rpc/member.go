@@ -141,8 +141,12 @@ func (s *Server) open(ctx context.Context, v domain.Sealed, field string) (strin
 }
 
 func (s *Server) openSealed(ctx context.Context, v *eventv1.Sealed, field string) (string, error) {
+	if s.Engine.State().Erased().Has(v.GetSubject()) {
+		// Its key may not be destroyed yet.
+		return erased, nil
+	}
 	text, err := s.Vault.Open(ctx, v, field)
-	if errors.Is(err, sealing.ErrErased) || err != nil && s.Engine.State().Erased().Has(v.GetSubject()) {
+	if errors.Is(err, sealing.ErrErased) {
 		return erased, nil
 	}
 	if err != nil {

@@ -57,10 +57,17 @@ func (s *Server) ListRoles(ctx context.Context, req *tenurev1.ListRolesRequest) 
 		return nil, err
 	}
 	o := targets[0].Place.Org
-	names := append(slices.Clone(domain.BuiltInRoles), o.Roles.Keys()...)
 	after := func(key domain.Role) iter.Seq2[domain.Role, struct{}] {
 		return func(yield func(domain.Role, struct{}) bool) {
-			for _, name := range names[slices.Index(names, key)+1:] {
+			if at := slices.Index(domain.BuiltInRoles, key); at >= 0 || key == "" {
+				for _, name := range domain.BuiltInRoles[at+1:] {
+					if !yield(name, struct{}{}) {
+						return
+					}
+				}
+				key = ""
+			}
+			for name := range o.Roles.Page(key) {
 				if !yield(name, struct{}{}) {
 					return
 				}

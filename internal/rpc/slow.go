@@ -40,7 +40,7 @@ func newSlowVerifier(ring *keyring.Ring) *slowVerifier {
 // verify tells whether the secret is right; an error means that it could not be looked at now.
 func (v *slowVerifier) verify(ctx context.Context, k *domain.Key, secret string) (bool, error) {
 	if !v.mayGuess(k.ID) {
-		return false, domain.Errorf(domain.CodeExhausted, "THROTTLED", "too many wrong secrets for this imported key; try again in %s", slowPause)
+		return false, throttledKey()
 	}
 	ctx, cancel := context.WithTimeout(ctx, slowWait)
 	defer cancel()
@@ -49,6 +49,10 @@ func (v *slowVerifier) verify(ctx context.Context, k *domain.Key, secret string)
 		defer func() { <-v.turn }()
 	case <-ctx.Done():
 		return false, domain.Errorf(domain.CodeUnavailable, "BUSY", "too many imported keys are verified for the first time just now; try again")
+	}
+	// Of those who waited together, no more than the guesses left are looked at.
+	if !v.mayGuess(k.ID) {
+		return false, throttledKey()
 	}
 	right := v.ring.Verify(k.Scheme, k.Pepper, []byte(k.Verifier), secret)
 	v.mu.Lock()
@@ -65,6 +69,10 @@ func (v *slowVerifier) verify(ctx context.Context, k *domain.Key, secret string)
 	}
 	v.guesses[k.ID].Allow()
 	return false, nil
+}
+
+func throttledKey() error {
+	return domain.Errorf(domain.CodeExhausted, "THROTTLED", "too many wrong secrets for this imported key; try again in %s", slowPause)
 }
 
 func (v *slowVerifier) mayGuess(id domain.KeyID) bool {

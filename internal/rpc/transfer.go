@@ -54,7 +54,7 @@ func (s *Server) OfferTransfer(ctx context.Context, req *tenurev1.OfferTransferR
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.OfferTransferResponse{Offer: s.offerOf(out.State, domain.OfferID(out.Events[0].OfferId)), Token: token(out)}, nil
+	return &tenurev1.OfferTransferResponse{Offer: s.offerOf(out.State, domain.OfferID(out.Events[0].OfferId), ""), Token: token(out)}, nil
 }
 
 // AcceptTransfer moves the project that was offered.
@@ -72,7 +72,7 @@ func (s *Server) DeclineTransfer(ctx context.Context, req *tenurev1.DeclineTrans
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.DeclineTransferResponse{Offer: s.offerOf(out.State, domain.OfferID(req.OfferId)), Token: token(out)}, nil
+	return &tenurev1.DeclineTransferResponse{Offer: s.offerOf(out.State, domain.OfferID(req.OfferId), ""), Token: token(out)}, nil
 }
 
 // CancelTransfer takes an offer back.
@@ -81,19 +81,20 @@ func (s *Server) CancelTransfer(ctx context.Context, req *tenurev1.CancelTransfe
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.CancelTransferResponse{Offer: s.offerOf(out.State, domain.OfferID(req.OfferId)), Token: token(out)}, nil
+	return &tenurev1.CancelTransferResponse{Offer: s.offerOf(out.State, domain.OfferID(req.OfferId), ""), Token: token(out)}, nil
 }
 
 // ListTransferOffers answers what an organization offered and was offered.
 func (s *Server) ListTransferOffers(ctx context.Context, req *tenurev1.ListTransferOffersRequest) (*tenurev1.ListTransferOffersResponse, error) {
 	c := callFrom(ctx)
-	targets, err := c.state.OrgTarget(domain.OrgID(req.OrgId))
+	org := domain.OrgID(req.OrgId)
+	targets, err := c.state.OrgTarget(org)
 	if _, err = s.authorize(ctx, targets, err); err != nil {
 		return nil, err
 	}
 	offers, next, err := page("offers", behind(targets[0].Place.Org.Offers, c.state.Offer), req.PageSize, req.PageToken,
 		func(id domain.OfferID, o *domain.Offer) (*tenurev1.TransferOffer, bool) {
-			return s.offerOf(c.state, id), req.IncludeEnded || o.At(c.now) == domain.OfferPending
+			return s.offerOf(c.state, id, org), req.IncludeEnded || o.At(c.now) == domain.OfferPending
 		})
 	if err != nil {
 		return nil, err
@@ -117,16 +118,16 @@ func (s *Server) PreviewOffer(ctx context.Context, req *tenurev1.PreviewOfferReq
 	return &tenurev1.PreviewOfferResponse{Preview: previewView(preview)}, nil
 }
 
-// offerOf shows an offer. The target's side is told what it needs to decide: the names of project and source. Of the target the
-// other side is told no more than the id it gave itself.
-func (s *Server) offerOf(state *domain.State, id domain.OfferID) *tenurev1.TransferOffer {
+// offerOf shows an offer to one of its sides, or to both. The target's side is told what it needs to decide: the names of project
+// and source. Of the target the other side is told no more than the id it gave itself.
+func (s *Server) offerOf(state *domain.State, id domain.OfferID, side domain.OrgID) *tenurev1.TransferOffer {
 	o, _ := state.Offer(id)
 	view := &tenurev1.TransferOffer{
 		Id: string(o.ID), ProjectId: string(o.Project), SourceOrgId: string(o.Source), TargetOrgId: string(o.Target),
 		Status: tenurev1.OfferStatus(o.At(s.Engine.Now())), CreatedAt: timestamppb.New(o.CreatedAt), ExpiresAt: timestamp(o.ExpiresAt),
 	}
-	// Once it is in neither's hands any more, its name is nobody's business here.
-	if p, ok := state.Project(o.Project); ok && (p.Org == o.Source || p.Org == o.Target && o.Status == domain.OfferAccepted) {
+	// Once it is in other hands, how they call it is nobody's business here.
+	if p, ok := state.Project(o.Project); ok && (p.Org == o.Source || p.Org == side) {
 		view.ProjectName = p.Name
 	}
 	if source, ok := state.Org(o.Source); ok {

@@ -71,6 +71,9 @@ func (s *Server) CreateServiceAccount(ctx context.Context, req *tenurev1.CreateS
 		}
 	}
 	out, err := s.execute(ctx, req.Reason, c)
+	if !chosen && (out.Repeated || cameToNothing(err)) {
+		s.unseal(ctx, id)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -240,9 +243,16 @@ func (s *Server) EraseUser(ctx context.Context, req *tenurev1.EraseUserRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Vault.Destroy(ctx, req.UserId); err != nil {
-		return nil, domain.Errorf(domain.CodeUnavailable, "SEALING_UNAVAILABLE",
-			"the account is erased, but the key of its personal data could not be destroyed yet; repeat the call").Because(err)
+	subjects := []string{req.UserId}
+	for _, e := range out.Events {
+		// The person among them, and invitations that hold their address.
+		subjects = out.State.ErasedBy(e)
+	}
+	for _, subject := range subjects {
+		if err := s.Vault.Destroy(ctx, subject); err != nil {
+			return nil, domain.Errorf(domain.CodeUnavailable, "SEALING_UNAVAILABLE",
+				"the account is erased, but the key of its personal data could not be destroyed yet; repeat the call").Because(err)
+		}
 	}
 	u, _ := out.State.User(domain.UserID(req.UserId))
 	view, err := s.userView(ctx, out.State, u)

@@ -1,80 +1,93 @@
-// Package tenancy reads organizations, projects, people and keys from YAML and takes them in through the API.
+// Package tenancy is the declarative file: what an installation holds, as YAML. It parses a file, reads the present state
+// into the same form, plans the changes that lead from one to the other and gives them through the API.
 package tenancy
 
-import (
-	"bytes"
-	"fmt"
-
-	"go.yaml.in/yaml/v3"
-)
-
-// File is what a YAML file describes.
+// File is what a YAML file describes, or what an installation holds.
+//
+// What a file does not mention is left alone: a section that is absent is not looked at, a field that is absent keeps its
+// value and gets the server's default in something new. Within a section that is there, what the file does not list stays,
+// unless the plan prunes. Values that are lists themselves (environments, permissions, networks, quotas, a part of the
+// policy, metadata) are one value and are replaced whole.
 type File struct {
-	Users         []User `yaml:"users"`
-	Organizations []Org  `yaml:"organizations"`
+	Plans      Section[QuotaPlan] `yaml:"plans,omitempty"`
+	DataPlanes Section[DataPlane] `yaml:"data_planes,omitempty"`
+	Policy     *Policy            `yaml:"policy,omitempty"`
+	Users      Section[User]      `yaml:"users,omitempty"`
+	// InstanceAdmins are e-mails.
+	InstanceAdmins Section[string] `yaml:"instance_admins,omitempty"`
+	Organizations  Section[Org]    `yaml:"organizations,omitempty"`
 }
 
-// User is a person, whom everything else names by e-mail.
+// Section is a list in which absent and empty differ: "members: []" says that there are none.
+type Section[T any] []T
+
+// IsZero makes YAML leave out absent sections alone.
+func (s Section[T]) IsZero() bool { return s == nil }
+
+// User is a person, whom everything else names by e-mail. Nobody is ever erased for not being in a file.
 type User struct {
-	Email string `yaml:"email"`
-	Name  string `yaml:"name"`
+	Email       string `yaml:"email"`
+	Name        string `yaml:"name,omitempty"`
+	Deactivated *bool  `yaml:"deactivated,omitempty"`
+
+	id string
 }
 
-// Org is an organization with what is in it.
-type Org struct {
-	Name     string            `yaml:"name"`
-	Metadata map[string]string `yaml:"metadata"`
-	Members  []Member          `yaml:"members"`
-	Projects []Project         `yaml:"projects"`
-	Keys     []Key             `yaml:"keys"`
+// QuotaPlan is a plan that organizations can have. Plans can't be deleted.
+type QuotaPlan struct {
+	ID     string  `yaml:"id"`
+	Name   string  `yaml:"name,omitempty"`
+	Quotas *Quotas `yaml:"quotas,omitempty"`
 }
 
-// Member is a person's role in an organization, or override in a project.
-type Member struct {
-	Email string `yaml:"email"`
-	Role  string `yaml:"role"`
+// Quotas bound what an organization may have; absent means no bound.
+type Quotas struct {
+	Projects *uint32 `yaml:"projects,omitempty"`
+	Members  *uint32 `yaml:"members,omitempty"`
+	Keys     *uint32 `yaml:"keys,omitempty"`
 }
 
-// Project is a project with its overrides and keys.
-type Project struct {
-	Name          string            `yaml:"name"`
-	Metadata      map[string]string `yaml:"metadata"`
-	RetentionDays uint32            `yaml:"retention_days"`
-	Environments  []string          `yaml:"environments"`
-	Overrides     []Member          `yaml:"overrides"`
-	Keys          []Key             `yaml:"keys"`
+// DataPlane is where tenants' data lives. Data planes can't be deleted.
+type DataPlane struct {
+	ID        string  `yaml:"id"`
+	BaseURL   string  `yaml:"base_url"`
+	Region    *string `yaml:"region,omitempty"`
+	Dedicated *bool   `yaml:"dedicated,omitempty"`
+	// KeyScheme is hmac or langfuse.
+	KeyScheme string `yaml:"key_scheme,omitempty"`
 }
 
-// Key is an API key to make.
-type Key struct {
-	Name         string   `yaml:"name"`
-	Note         string   `yaml:"note"`
-	Preset       string   `yaml:"preset"`
-	Environments []string `yaml:"environments"`
+// Policy is what the installation demands and gives by itself. Each part is replaced whole.
+type Policy struct {
+	Naming      *Naming         `yaml:"naming,omitempty"`
+	OrgCreators *OrgCreators    `yaml:"org_creators,omitempty"`
+	SignUp      Section[SignUp] `yaml:"sign_up,omitempty"`
 }
 
-// Parse reads a file. A field it does not know is an error, because it is most likely a typing mistake.
-func Parse(text []byte) (*File, error) {
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	var f File
-	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("tenancy: %w", err)
-	}
-	known := map[string]bool{}
-	for _, u := range f.Users {
-		known[u.Email] = true
-	}
-	for _, o := range f.Organizations {
-		members := o.Members
-		for _, p := range o.Projects {
-			members = append(members[:len(members):len(members)], p.Overrides...)
-		}
-		for _, m := range members {
-			if !known[m.Email] {
-				return nil, fmt.Errorf("tenancy: organization %s names %s, who is not among the users", o.Name, m.Email)
-			}
-		}
-	}
-	return &f, nil
+// Naming holds new names to a form.
+type Naming struct {
+	OrgPattern     string `yaml:"org_pattern,omitempty"`
+	OrgForm        string `yaml:"org_form,omitempty"`
+	ProjectPattern string `yaml:"project_pattern,omitempty"`
+	ProjectForm    string `yaml:"project_form,omitempty"`
+	WarnOnly       bool   `yaml:"warn_only,omitempty"`
+}
+
+// OrgCreators says who may create organizations: everyone, instance_admins, or those listed.
+type OrgCreators struct {
+	Who string `yaml:"who"`
+	// Emails are addresses, or whole domains such as "*@example.com".
+	Emails []string `yaml:"emails,omitempty"`
+
+	// hidden is how many addresses the installation knows by their digest alone.
+	hidden int
+}
+
+// SignUp is what a new person gets: a role in an organization, perhaps one in a project of it as well.
+type SignUp struct {
+	// Organization is a name, or an id where several have the name.
+	Organization string `yaml:"organization"`
+	Role         string `yaml:"role"`
+	Project      string `yaml:"project,omitempty"`
+	ProjectRole  string `yaml:"project_role,omitempty"`
 }

@@ -1,0 +1,379 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// kind is what a text on the command line stands for.
+type kind int
+
+const (
+	text kind = iota
+	org
+	project
+	group
+	user
+	role
+	permission
+	secret
+)
+
+// kindOf goes by the field's name: the API calls the same thing the same everywhere.
+func kindOf(f protoreflect.FieldDescriptor) kind {
+	name := strings.TrimSuffix(string(f.Name()), "s")
+	switch {
+	case f.Message() != nil:
+		return text
+	case isSecret(f):
+		return secret
+	case strings.HasSuffix(name, "org_id"):
+		return org
+	case strings.HasSuffix(name, "project_id"):
+		return project
+	case strings.HasSuffix(name, "user_id"):
+		return user
+	case name == "group_id":
+		return group
+	case name == "role" || name == "project_role":
+		return role
+	case strings.HasSuffix(name, "permission") && f.Kind() == protoreflect.StringKind:
+		return permission
+	}
+	return text
+}
+
+// isSecret tells what must never stand in a list of processes or a shell's history; "-" reads it from standard input.
+func isSecret(f protoreflect.FieldDescriptor) bool {
+	return f.Options().(*descriptorpb.FieldOptions).GetDebugRedact()
+}
+
+func (k kind) placeholder(f protoreflect.FieldDescriptor) string {
+	if f.IsMap() {
+		return "key=value"
+	}
+	if f.Message() != nil {
+		switch f.Message().Name() {
+		case "Timestamp":
+			return "time"
+		case "Duration":
+			return "duration"
+		case "ProjectRole":
+			return "project=ROLE"
+		case "SignUpGrant":
+			return "org=ROLE[/project=ROLE]"
+		}
+		return pairNames(f.Message())
+	}
+	switch k {
+	case org:
+		return "org"
+	case project:
+		return "org/project"
+	case group:
+		return "org/group"
+	case user:
+		return "user"
+	case role:
+		return "role"
+	case permission:
+		return "permission"
+	case secret:
+		return "secret"
+	}
+	switch f.Kind() {
+	case protoreflect.BoolKind:
+		return "bool"
+	case protoreflect.EnumKind:
+		return "word"
+	case protoreflect.StringKind:
+		return "text"
+	}
+	return "number"
+}
+
+// help is for fields that the proto has no comment on because their name says all.
+func (k kind) help(f protoreflect.FieldDescriptor) string {
+	switch k {
+	case org:
+		return "Organization, by id or name"
+	case project:
+		return "Project, by id or as org/project"
+	case group:
+		return "Group, by id or as org/group"
+	case user:
+		return "User, by id or e-mail"
+	case role:
+		return "OWNER, ADMIN, MEMBER, VIEWER, NONE, or a role of the organization"
+	case permission:
+		return `Permissions such as "prompts:CUD"`
+	}
+	switch f.Name() {
+	case "reason":
+		return "Why; kept in the audit history"
+	case "expires_at":
+		return "When it ends: a time such as 2031-01-31T12:00:00Z, or from now: 24h, 7d"
+	}
+	return sentence(strings.ReplaceAll(string(f.Name()), "_", " "))
+}
+
+// values makes what was typed into fields of requests.
+type values struct {
+	names *names
+	now   time.Time
+	stdin io.Reader
+	// unseen is the field that may name an organization that the caller can't see.
+	unseen string
+}
+
+// fill sets all inputs that were given. Names of organizations are looked up before those of what is in them.
+func (v *values) fill(ctx context.Context, m protoreflect.Message, inputs []*input) error {
+	sorted := slices.Clone(inputs)
+	slices.SortStableFunc(sorted, func(a, b *input) int { return order(a.kind) - order(b.kind) })
+	for _, in := range sorted {
+		if !in.set {
+			continue
+		}
+		holder := m
+		for _, f := range in.path[:len(in.path)-1] {
+			holder = holder.Mutable(f).Message()
+		}
+		if err := v.set(ctx, holder, in.field(), in.kind, in.values); err != nil {
+			return fmt.Errorf("%s: %w", in.say(), err)
+		}
+	}
+	return nil
+}
+
+func order(k kind) int {
+	if k >= org && k <= user {
+		return int(k)
+	}
+	return int(user) + 1
+}
+
+func (v *values) set(ctx context.Context, m protoreflect.Message, f protoreflect.FieldDescriptor, k kind, given []string) error {
+	if f.IsMap() {
+		for _, pair := range given {
+			key, value, ok := strings.Cut(pair, "=")
+			if !ok {
+				return fmt.Errorf("%q is not key=value", pair)
+			}
+			m.Mutable(f).Map().Set(protoreflect.ValueOfString(key).MapKey(), protoreflect.ValueOfString(value))
+		}
+		return nil
+	}
+	for _, s := range given {
+		value, err := v.value(ctx, f, k, s)
+		if err != nil {
+			return err
+		}
+		if f.IsList() {
+			m.Mutable(f).List().Append(value)
+		} else {
+			m.Set(f, value)
+		}
+	}
+	return nil
+}
+
+// value is one text as a value of the field, or as an element of it.
+func (v *values) value(ctx context.Context, f protoreflect.FieldDescriptor, k kind, s string) (protoreflect.Value, error) {
+	var none protoreflect.Value
+	switch f.Kind() {
+	case protoreflect.MessageKind:
+		m, err := v.message(ctx, f.Message(), s)
+		return protoreflect.ValueOfMessage(m), err
+	case protoreflect.StringKind:
+		resolved, err := v.resolve(ctx, k, s)
+		var unknown *unknownName
+		if errors.As(err, &unknown) && string(f.Name()) == v.unseen && anyID.MatchString(s) {
+			resolved, err = s, nil
+		}
+		switch f.Name() {
+		case "org_id":
+			v.names.here.org = resolved
+		case "project_id":
+			v.names.here.project = resolved
+		}
+		return protoreflect.ValueOfString(resolved), err
+	case protoreflect.BoolKind:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return none, fmt.Errorf("%q is neither true nor false", s)
+		}
+		return protoreflect.ValueOfBool(b), nil
+	case protoreflect.EnumKind:
+		for i := range f.Enum().Values().Len() {
+			if value := f.Enum().Values().Get(i); enumWord(value) == strings.ToLower(s) {
+				return protoreflect.ValueOfEnum(value.Number()), nil
+			}
+		}
+		return none, fmt.Errorf("%q is none of %s", s, strings.Join(enumWords(f.Enum()), ", "))
+	case protoreflect.Uint32Kind:
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return none, fmt.Errorf("%q is not a number from 0 to %d", s, uint32(1<<32-1))
+		}
+		return protoreflect.ValueOfUint32(uint32(n)), nil
+	case protoreflect.Uint64Kind:
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return none, fmt.Errorf("%q is not a number from 0", s)
+		}
+		return protoreflect.ValueOfUint64(n), nil
+	}
+	return none, fmt.Errorf("this program can't send a %s yet", f.Kind())
+}
+
+func (v *values) resolve(ctx context.Context, k kind, s string) (string, error) {
+	switch k {
+	case org:
+		return v.names.org(ctx, s)
+	case project:
+		return v.names.project(ctx, s)
+	case group:
+		return v.names.group(ctx, s)
+	case user:
+		return v.names.user(ctx, s)
+	case secret:
+		if s == "-" {
+			return readLine(v.stdin)
+		}
+	}
+	return s, nil
+}
+
+// message reads a message that stands in one text.
+func (v *values) message(ctx context.Context, d protoreflect.MessageDescriptor, s string) (protoreflect.Message, error) {
+	switch d.FullName() {
+	case "google.protobuf.Timestamp":
+		t, err := parseTime(s, v.now)
+		return timestamppb.New(t).ProtoReflect(), err
+	case "google.protobuf.Duration":
+		took, err := parseDuration(s)
+		return durationpb.New(took).ProtoReflect(), err
+	}
+	m, pairs := newMessage(d), strings.Split(s, ",")
+	defer v.names.within(v.names.here)
+	switch d.Name() {
+	case "ProjectRole":
+		cut := strings.LastIndex(s, "=")
+		if cut < 0 {
+			return m, fmt.Errorf("%q is not project=ROLE", s)
+		}
+		pairs = []string{"project=" + s[:cut], "role=" + s[cut+1:]}
+	case "SignUpGrant":
+		here, rest, ok := strings.Cut(s, "=")
+		role, there, also := strings.Cut(rest, "/")
+		pairs = []string{"org=" + here, "role=" + role}
+		if cut := strings.LastIndex(there, "="); also && cut >= 0 {
+			pairs = append(pairs, "project="+there[:cut], "project-role="+there[cut+1:])
+		} else if also || !ok {
+			return m, fmt.Errorf("%q is not org=ROLE or org=ROLE/project=ROLE", s)
+		}
+	}
+	var inputs []*input
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		var f protoreflect.FieldDescriptor
+		for i := range d.Fields().Len() {
+			if flagName(d.Fields().Get(i), "") == name {
+				f = d.Fields().Get(i)
+			}
+		}
+		if !ok || f == nil {
+			return m, fmt.Errorf("%q is not one of %s", pair, pairNames(d))
+		}
+		inputs = append(inputs, &input{
+			path: []protoreflect.FieldDescriptor{f}, name: name, kind: kindOf(f), given: given{values: []string{value}, set: true},
+		})
+	}
+	return m, v.fill(ctx, m, inputs)
+}
+
+// pairNames are the fields of a message that is written as name=value,name=value.
+func pairNames(d protoreflect.MessageDescriptor) string {
+	var names []string
+	for i := range d.Fields().Len() {
+		names = append(names, flagName(d.Fields().Get(i), "")+"=")
+	}
+	return strings.Join(names, ",")
+}
+
+// parseTime reads a time, a day (its beginning here), or how far from now it is.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, s, time.Local); err == nil {
+		return t, nil
+	}
+	d, err := parseDuration(s)
+	if err != nil {
+		return now, fmt.Errorf("%q is neither a time such as 2031-01-31T12:00:00Z, nor a day, nor a time from now such as 24h or 7d", s)
+	}
+	return now.Add(d), nil
+}
+
+// parseDuration knows days and weeks beside Go's units.
+func parseDuration(s string) (time.Duration, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if n, err := strconv.ParseInt(strings.TrimSuffix(s, unit), 10, 32); err == nil && strings.HasSuffix(s, unit) {
+			return time.Duration(n) * length, nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration such as 90m, 24h or 7d", s)
+	}
+	return d, nil
+}
+
+// enumWord is a value as people say it: STATUS_ACTIVE of Status is "active".
+func enumWord(v protoreflect.EnumValueDescriptor) string {
+	var prefix strings.Builder
+	for i, r := range string(v.Parent().Name()) {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			prefix.WriteByte('_')
+		}
+		prefix.WriteRune(r)
+	}
+	word := strings.TrimPrefix(string(v.Name()), strings.ToUpper(prefix.String())+"_")
+	return strings.ReplaceAll(strings.ToLower(word), "_", "-")
+}
+
+// enumWords are all but the zero value, which means not given.
+func enumWords(e protoreflect.EnumDescriptor) (words []string) {
+	for i := 1; i < e.Values().Len(); i++ {
+		words = append(words, enumWord(e.Values().Get(i)))
+	}
+	return words
+}
+
+// readLine reads a secret that was piped in.
+func readLine(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if line = strings.TrimSpace(line); line == "" {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = errors.New("an empty line")
+		}
+		return "", fmt.Errorf("standard input: %w", err)
+	}
+	return line, nil
+}
