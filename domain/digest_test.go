@@ -28,7 +28,20 @@ var stateChanges = map[string]func(*State){
 	"verifiers":    func(s *State) { s.verifiers = s.verifiers.With("hash", "key") },
 	"instanceKeys": func(s *State) { s.instanceKeys = s.instanceKeys.With("key", struct{}{}) },
 	"erased":       func(s *State) { s.erased = s.erased.With("user", struct{}{}) },
-	"memory":       func(s *State) { s.memory.count++ },
+	"catalog": func(s *State) {
+		s.catalog = builtIn.withOwn([]CatalogEntry{{Level: OrgLevel, Name: "own:thing", From: Owner, Own: true}})
+	},
+	"admins":      func(s *State) { s.admins = s.admins.With("user", struct{}{}) },
+	"plans":       func(s *State) { s.plans = s.plans.With("plan", &Plan{}) },
+	"dataPlanes":  func(s *State) { s.dataPlanes = s.dataPlanes.With("plane", &DataPlane{}) },
+	"groups":      func(s *State) { s.groups = s.groups.With("group", &Group{}) },
+	"invitations": func(s *State) { s.invitations = s.invitations.With("invitation", &Invitation{}) },
+	"invited":     func(s *State) { s.invited = s.invited.With("digest", Table[InvitationID, struct{}]{}) },
+	"tokens":      func(s *State) { s.tokens = s.tokens.With("hash", "invitation") },
+	"offers":      func(s *State) { s.offers = s.offers.With("offer", &Offer{}) },
+	"identities":  func(s *State) { s.identities = s.identities.With("digest", "user") },
+	"inits":       func(s *State) { s.inits = s.inits.With("what", struct{}{}) },
+	"memory":      func(s *State) { s.memory.count++ },
 }
 
 var memoryChanges = map[string]func(*memory){
@@ -150,7 +163,7 @@ func everyField[E any](t *testing.T, put func(*State, E)) {
 // change gives a value that was zero another one.
 func change(v reflect.Value) bool {
 	var other any
-	switch v.Interface().(type) {
+	switch x := v.Interface().(type) {
 	case time.Time:
 		other = time.Unix(1, 0)
 	case []netip.Prefix:
@@ -163,16 +176,8 @@ func change(v reflect.Value) bool {
 		other = Sealed{Data: "x"}
 	case PermissionSet:
 		other = PermissionSet{}.with(catalogSize())
-	case Table[UserID, Grant]:
-		other = Table[UserID, Grant]{}.With("x", Grant{})
-	case Table[OrgID, struct{}]:
-		other = Table[OrgID, struct{}]{}.With("x", struct{}{})
-	case Table[ProjectID, struct{}]:
-		other = Table[ProjectID, struct{}]{}.With("x", struct{}{})
-	case Table[KeyID, struct{}]:
-		other = Table[KeyID, struct{}]{}.With("x", struct{}{})
-	case Table[string, ProjectID]:
-		other = Table[string, ProjectID]{}.With("x", "")
+	case interface{ another() any }:
+		other = x.another()
 	default:
 		switch v.Kind() {
 		case reflect.String:
@@ -183,6 +188,10 @@ func change(v reflect.Value) bool {
 			v.SetInt(1)
 		case reflect.Uint8, reflect.Uint32, reflect.Uint64:
 			v.SetUint(1)
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		case reflect.Struct:
+			return change(v.Field(0))
 		default:
 			return false
 		}
@@ -190,6 +199,15 @@ func change(v reflect.Value) bool {
 	}
 	v.Set(reflect.ValueOf(other))
 	return true
+}
+
+// another is the table with a value more.
+func (t Table[K, V]) another() any {
+	value := reflect.New(reflect.TypeFor[V]()).Elem()
+	if value.Kind() == reflect.Pointer {
+		value.Set(reflect.New(value.Type().Elem()))
+	}
+	return t.With("x", value.Interface().(V))
 }
 
 // catalogSize is the last permission.

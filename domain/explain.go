@@ -54,7 +54,7 @@ func (s *State) Explain(a Actor, p Permission, at Place, now time.Time) (Verdict
 	s.explainActor(x, a, p, at, now)
 	s.explainPlace(x, a, at)
 	if a.Kind == ActorUser {
-		s.explainMember(x, a.User, at, now)
+		s.explainMember(x, a, at, now)
 	}
 	name, where := s.Catalog().name(p), at.name()
 	switch {
@@ -134,14 +134,19 @@ func (s *State) explainPlace(x *explanation, a Actor, at Place) {
 	x.add("project", string(at.Project.ID), finding(at.Project.Status != Active), "project %s %s", at.Project.ID, text)
 }
 
-func (s *State) explainMember(x *explanation, id UserID, at Place, now time.Time) {
+func (s *State) explainMember(x *explanation, a Actor, at Place, now time.Time) {
+	id := a.User
 	m, ok := at.Org.Members.Get(id)
 	if !ok {
 		x.add("membership", string(at.Org.ID), Absent, "%s is not a member of organization %s", id, at.Org.ID)
 		return
 	}
 	if m.Suspended {
-		x.add("membership", string(at.Org.ID), Denies, "the membership in organization %s is suspended", at.Org.ID)
+		finding := Denies
+		if s.IsAdmin(a) {
+			finding = Overruled
+		}
+		x.add("membership", string(at.Org.ID), finding, "the membership in organization %s is suspended", at.Org.ID)
 		return
 	}
 	e := s.roleOf(id, m, at, now)

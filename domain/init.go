@@ -109,7 +109,7 @@ func (c Init) tenancy(m *maker) error {
 		}))
 	}
 	p, ok := m.state.projects.Get(c.Project)
-	if !ok || c.Key.Public == "" || m.state.taken(c.Key) || p.Status == Deleted || !m.once("key/"+c.Key.Public) {
+	if !ok || p.Org != c.Org || p.Status == Deleted || c.Key.Public == "" || m.state.taken(c.Key) || !m.once("key/"+c.Key.Public) {
 		return nil
 	}
 	at, _ := m.state.Place("", c.Project)
@@ -178,6 +178,11 @@ func (c Init) Drift(s *State, now time.Time) (list []string) {
 			add("what new people get was changed since")
 		}
 	}
+	if c.Creators != nil {
+		if changes, err := (UpdatePolicy{Creators: c.Creators}).decide(s, Actor{Kind: ActorSystem}, now); err != nil || len(changes) > 0 {
+			add("who may create organizations was changed since")
+		}
+	}
 	o, ok := s.orgs.Get(c.Org)
 	if !ok {
 		return list
@@ -220,7 +225,7 @@ func (c Init) Drift(s *State, now time.Time) (list []string) {
 	k, ok := s.KeyByPublic(c.Key.Public)
 	switch {
 	case !ok:
-		add("the key %s is not there: its secret belongs to another key, or the project was deleted", c.Key.Public)
+		add("the key %s is not there: its secret belongs to another key, or the project was deleted or moved", c.Key.Public)
 	case k.Project != c.Project:
 		add("the key %s is not of project %s", c.Key.Public, c.Project)
 	case k.state(now) != "":

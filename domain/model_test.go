@@ -233,20 +233,26 @@ func (m *model) isMember(u domain.UserID, o domain.OrgID) bool {
 	return granted || len(m.groupsOf(u, o)) > 0
 }
 
-// role is what EffectiveRole must name: the one that holds most, then a built-in one, then the first by name.
+// role is what EffectiveRole must name.
 func (m *model) role(u domain.UserID, o domain.OrgID, p domain.ProjectID, now time.Time) domain.Role {
+	role, ok := m.strongest(u, o, p, now)
+	if ok && m.orgs[o].suspended[u] {
+		return domain.None
+	}
+	return role
+}
+
+// strongest is the role that holds most of those that count, then a built-in one, then the first by name.
+func (m *model) strongest(u domain.UserID, o domain.OrgID, p domain.ProjectID, now time.Time) (domain.Role, bool) {
 	roles, _ := m.granted(u, o, p, now)
 	if len(roles) == 0 {
-		return ""
-	}
-	if m.orgs[o].suspended[u] {
-		return domain.None
+		return "", false
 	}
 	return slices.MinFunc(roles, func(a, b domain.Role) int {
 		custom := map[bool]int{true: 1}
 		return cmp.Or(cmp.Compare(len(m.givenBy(o, b)), len(m.givenBy(o, a))),
 			cmp.Compare(custom[!slices.Contains(weakestFirst, a)], custom[!slices.Contains(weakestFirst, b)]), cmp.Compare(a, b))
-	})
+	}), true
 }
 
 // byRole tells whether roles give a user a permission at a place, the user's own state and that of the place aside.

@@ -215,12 +215,30 @@ func (m *model) once(what string) bool {
 
 func (m *model) applyInit(c domain.Init) {
 	m.initTenancy(c)
-	if c.SignUp != nil && m.once("sign_up") {
-		m.updatePolicy(domain.UpdatePolicy{SignUp: c.SignUp})
+	if grants := m.toGive(c.SignUp); len(grants) > 0 && m.once("sign_up") {
+		m.updatePolicy(domain.UpdatePolicy{SignUp: &grants})
 	}
 	if c.Creators != nil && m.once("creators") {
 		m.updatePolicy(domain.UpdatePolicy{Creators: c.Creators})
 	}
+}
+
+// toGive is what there is to give to new people.
+func (m *model) toGive(wanted *[]domain.SignUpGrant) (list []domain.SignUpGrant) {
+	if wanted == nil {
+		return nil
+	}
+	for _, g := range *wanted {
+		o, p := m.orgs[g.Org], m.projects[g.Project]
+		if o == nil || o.status == domain.Deleted || g.Project != "" && (p == nil || p.org != g.Org) {
+			continue
+		}
+		_, known := m.spelled(g.Org, g.Role)
+		if _, knownThere := m.spelled(g.Org, g.ProjectRole); known && (knownThere || g.Project == "") {
+			list = append(list, g)
+		}
+	}
+	return list
 }
 
 func (m *model) initTenancy(c domain.Init) {
@@ -251,7 +269,7 @@ func (m *model) initTenancy(c domain.Init) {
 		m.newProject(c.Project, c.Org, c.ProjectName)
 	}
 	p := m.projects[c.Project]
-	if p == nil || p.deleted || c.Key.Public == "" || m.taken(c.Key) || !m.once("key "+c.Key.Public) {
+	if p == nil || p.org != c.Org || p.deleted || c.Key.Public == "" || m.taken(c.Key) || !m.once("key "+c.Key.Public) {
 		return
 	}
 	m.keys[c.Key.ID] = newModelKey(c.Key, c.Project, "", "", time.Time{}, m.everything().inProjects())

@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/tenurehq/tenure/domain"
@@ -159,20 +160,30 @@ func (m *model) invitation(token []byte, id domain.InvitationID) *modelInvitatio
 	return m.invitations[id]
 }
 
-// accept gives what adds to what the person has.
+// accept gives what adds to what the person has. Who had no membership in force gets none of the overrides that slept and hold
+// more than the invitation.
 func (m *model) accept(i *modelInvitation, u domain.UserID, now time.Time) {
 	if i.status == domain.InvitationAccepted {
 		return
 	}
 	i.status, i.user = domain.InvitationAccepted, u
+	if roles, _ := m.granted(u, i.org, "", now); len(roles) == 0 {
+		for id, p := range m.projects {
+			gives := m.givenBy(i.org, i.role)
+			if id == i.project {
+				gives = gives.with(m.givenBy(i.org, i.projectRole))
+			}
+			g := p.overrides[u]
+			if p.org == i.org && !over(g.ExpiresAt, now) && !m.givenBy(i.org, g.Role).inProjects().within(gives) {
+				delete(p.overrides, u)
+			}
+		}
+	}
 	if m.adds(u, i.org, "", i.role, now) {
 		m.orgs[i.org].members[u] = domain.Grant{Role: i.role}
 	}
 	p := m.projects[i.project]
-	if p == nil || p.org != i.org || p.deleted {
-		return
-	}
-	if g, ok := p.overrides[u]; ok && g.Role == domain.None && !over(g.ExpiresAt, now) {
+	if p == nil || p.org != i.org || p.deleted || m.blocked(u, i.project, now) {
 		return
 	}
 	if m.adds(u, i.org, i.project, i.projectRole, now) {
@@ -180,12 +191,35 @@ func (m *model) accept(i *modelInvitation, u domain.UserID, now time.Time) {
 	}
 }
 
-// adds tells whether a role for ever takes nothing away and gives more, or longer.
+// blocked tells whether an override or groups give a member NONE in a project.
+func (m *model) blocked(u domain.UserID, id domain.ProjectID, now time.Time) bool {
+	p := m.projects[id]
+	g, ok := p.overrides[u]
+	there := ok && !over(g.ExpiresAt, now) || slices.ContainsFunc(m.groupsOf(u, p.org), func(g *modelGroup) bool { return g.projects[id] != "" })
+	role, _ := m.strongest(u, p.org, id, now)
+	return there && role == domain.None
+}
+
+// adds tells whether a role for ever takes nothing away, neither now nor when a grant ends, and gives more, or longer.
 func (m *model) adds(u domain.UserID, o domain.OrgID, p domain.ProjectID, r domain.Role, now time.Time) bool {
 	roles, until := m.granted(u, o, p, now)
 	had, gets := m.heldBy(u, o, p, now), m.givenBy(o, r)
 	if p != "" {
 		gets = gets.inProjects()
 	}
-	return len(roles) == 0 || had.within(gets) && (!maps.Equal(had, gets) || !until.IsZero())
+	if until.IsZero() {
+		return len(roles) == 0 || had.within(gets) && !maps.Equal(had, gets)
+	}
+	return had.within(gets) && m.without(u, o, p).heldBy(u, o, p, now).within(gets)
+}
+
+// without is the model without the grant that a user has at a place.
+func (m *model) without(u domain.UserID, o domain.OrgID, p domain.ProjectID) *model {
+	c := m.clone()
+	if p != "" {
+		delete(c.projects[p].overrides, u)
+	} else {
+		delete(c.orgs[o].members, u)
+	}
+	return c
 }

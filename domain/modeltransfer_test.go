@@ -52,7 +52,8 @@ func (m *model) move(c domain.TransferProject, by domain.Actor, now time.Time) {
 		if !c.KeepOverrides || !slices.Contains(weakestFirst, g.Role) || !inForce(u, p.org) || !inForce(u, c.Target) {
 			return true
 		}
-		for l := range m.givenBy(c.Target, g.Role).inProjects() {
+		// What it stands in front of would be taken by keeping it.
+		for l := range m.givenBy(c.Target, g.Role).with(m.heldBy(u, c.Target, "", now)).inProjects() {
 			if !m.holds(by, l, c.Target, "", now) {
 				return true
 			}

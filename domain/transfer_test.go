@@ -159,10 +159,12 @@ func TestPreviewTransfer(t *testing.T) {
 	got := s.PreviewTransfer(domain.TransferProject{ID: "web", Target: "globex"}, instance, in(hour))
 	role := func(r domain.Role) domain.Effective { return domain.Effective{Role: r, By: domain.ByOrgRole} }
 	over := func(r domain.Role) domain.Effective { return domain.Effective{Role: r, By: domain.ByProjectOverride} }
+	ivans := over(domain.Viewer)
+	ivans.ExpiresAt = in(48 * hour)
 	want := domain.TransferPreview{
 		Changes: []domain.AccessChange{
 			{User: "adam", Old: role(domain.Admin)}, {User: "gary", New: role(domain.Owner)},
-			{User: "ivan", Old: over(domain.Viewer), New: role(domain.Admin)}, {User: "mia", Old: over(domain.Admin)},
+			{User: "ivan", Old: ivans, New: role(domain.Admin)}, {User: "mia", Old: over(domain.Admin)},
 			{User: "olga", Old: role(domain.Owner)}, {User: "vic", Old: role(domain.Viewer)},
 			// dora is deactivated and nora holds nothing: neither loses anything.
 		},

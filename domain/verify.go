@@ -85,6 +85,9 @@ func (s *State) KeyPermissions(k *Key, now time.Time) PermissionSet {
 		held = held.Or(org.set)
 		for project := range o.Projects.All() {
 			p, _ := s.projects.Get(project)
+			if p.Status == Deleted || len(m.Groups) == 0 && !p.Overrides.Has(k.User) {
+				continue
+			}
 			held = held.Or(s.roleOf(k.User, m, Place{o, p}, now).set.And(s.Catalog().allProject))
 		}
 	}

@@ -82,6 +82,7 @@ type App struct {
 	Log         *eventstore.Log
 
 	cfg      Config
+	init     *domain.Init // that was applied at this start; nil for none
 	broker   broker
 	vault    *sealing.Vault
 	eraser   *eraser
@@ -306,6 +307,11 @@ func (a *App) warnings() []string {
 	}
 	if err := a.broker.healthy(); err != nil {
 		list = append(list, err.Error())
+	}
+	if a.init != nil {
+		for _, drift := range a.init.Drift(s, a.Engine.Now()) {
+			list = append(list, "the settings of headless init say otherwise: "+drift)
+		}
 	}
 	return list
 }

@@ -160,6 +160,7 @@ func (a *App) applyInit(ctx context.Context, s InitSettings, ring *keyring.Ring)
 	if len(out.Events) > 0 {
 		a.cfg.Logger.Info("init: made what was not there", "organization", c.Org, "project", c.Project, "events", len(out.Events))
 	}
+	a.init = &c
 	for _, drift := range c.Drift(out.State, a.Engine.Now()) {
 		a.cfg.Logger.Warn("init: found something else than the settings say, and left it: " + drift)
 	}
