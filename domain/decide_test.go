@@ -34,7 +34,8 @@ type row struct {
 	by    domain.Actor
 	after time.Duration
 	when  domain.Command
-	// then is the exact event in text form, where {@24h} is the time 24 hours after the beginning; "" for no event.
+	// then is the exact event in text form, where {@24h} is the time 24 hours after the beginning; "" for no event. Several have
+	// an & between them.
 	then string
 	// code and reason are those of the refusal, if there is one.
 	code   domain.Code
@@ -50,7 +51,10 @@ var tables = [][]row{
 	instanceRows, orgRows, orgStatusRows, projectRows, projectStateRows, transferRows, grantRows, revokeRows, ownerRows,
 	ceilingRows, userRows, createKeyRows, keyCeilingRows, updateKeyRows, rotateKeyRows, revokeKeyRows, keyCallerRows, keyGoodForRows,
 	partialKeyRows,
-	hiddenRows, escalationRows,
+	suspendRows, leaveRows, roleRows, groupRows, updateGroupRows, groupCeilingRows, inviteRows, manageInvitationRows, acceptRows,
+	declineRows, offerRows, answerOfferRows, transferLimitRows, serviceAccountRows, serviceKeyRows, identityRows, adminRows,
+	catalogRows, policyRows, policyEffectRows, signUpRows, planRows, quotaRows, dataPlaneRows, importKeyRows, initRows,
+	hiddenRows, hiddenNounRows, escalationRows, detourRows,
 }
 
 func TestCommands(t *testing.T) {
@@ -118,13 +122,34 @@ func (r row) revealsNothing(t *testing.T, s *domain.State, seen *domain.Error) {
 	}
 }
 
-// renamed is the command with one id in place of another.
+// renamed is the command with one id, or hash of a token, in place of another.
 func renamed(c domain.Command, from, to string) domain.Command {
 	v := reflect.New(reflect.TypeOf(c)).Elem()
 	v.Set(reflect.ValueOf(c))
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.String && f.String() == from {
-			f.SetString(to)
+		switch f := v.Field(i).Addr().Interface().(type) {
+		case *[]byte:
+			if string(*f) == from {
+				*f = []byte(to)
+			}
+		case *[]domain.UserID:
+			*f = slices.Clone(*f)
+			for j, id := range *f {
+				if string(id) == from {
+					(*f)[j] = domain.UserID(to)
+				}
+			}
+		case *[]domain.ProjectRole:
+			*f = slices.Clone(*f)
+			for j, r := range *f {
+				if string(r.Project) == from {
+					(*f)[j].Project = domain.ProjectID(to)
+				}
+			}
+		default:
+			if f := v.Field(i); f.Kind() == reflect.String && f.String() == from {
+				f.SetString(to)
+			}
 		}
 	}
 	return v.Interface().(domain.Command)
@@ -138,8 +163,8 @@ func refusal(err error) *domain.Error {
 
 var timeInText = regexp.MustCompile(`\{@([^}]*)\}`)
 
-// eventsOf is the event in text form, or none.
-func eventsOf(t testing.TB, text string) []*eventv1.Event {
+// eventsOf are the events in text form, or none.
+func eventsOf(t testing.TB, text string) (events []*eventv1.Event) {
 	t.Helper()
 	if text == "" {
 		return nil
@@ -151,20 +176,24 @@ func eventsOf(t testing.TB, text string) []*eventv1.Event {
 		}
 		return fmt.Sprintf("{seconds: %d}", in(d).Unix())
 	})
-	e := &eventv1.Event{}
-	if err := prototext.Unmarshal([]byte(text), e); err != nil {
-		t.Fatal(err)
+	for _, text := range strings.Split(text, "&") {
+		e := &eventv1.Event{}
+		if err := prototext.Unmarshal([]byte(text), e); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
 	}
-	return []*eventv1.Event{e}
+	return events
 }
 
 func stamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }
 
 // Commands that always change something.
-var neverIdle = words("CreateOrg CreateProject TransferProject CreateKey RotateKey RevokeRole")
+var neverIdle = words(`CreateOrg CreateProject TransferProject CreateKey ImportKey RotateKey RevokeRole LeaveOrg CreateServiceAccount
+	CreateGroup DeleteGroup DefineRole DeleteRole Invite ResendInvitation OfferTransfer AcceptTransfer`)
 
-// Tenure itself gives these two, and nobody is refused who can.
-var neverRefused = words("CreateInstance IntroducePepper")
+// Tenure itself gives these, and nobody is refused who can.
+var neverRefused = words("CreateInstance IntroducePepper RehashKey")
 
 // TestEveryCommandHasRows: every method that changes something, and every type with a decide method, has a row in which it is
 // accepted, one in which it is refused and one in which it changes nothing.

@@ -141,11 +141,11 @@ var requirements = map[tenurev1.Access]domain.Requirement{
 	tenurev1.Access_ACCESS_VISIBLE: domain.Visible, tenurev1.Access_ACCESS_PERMISSION: domain.Permitted,
 }
 
-// rules are the rules that the methods declare in the proto, by method. The commands that begin the log and introduce a
-// pepper are no methods: Tenure itself gives them.
+// rules are the rules that the methods declare in the proto, by method. The commands that Tenure itself gives are no methods.
 var rules = sync.OnceValue(func() map[string]domain.Rule {
 	byName := map[string]domain.Rule{
 		"CreateInstance": {Requirement: domain.Anyone}, "IntroducePepper": {Requirement: domain.Anyone},
+		"ExtendCatalog": {Requirement: domain.Anyone}, "Init": {Requirement: domain.Anyone}, "RehashKey": {Requirement: domain.Anyone},
 	}
 	eachMethod(func(m protoreflect.MethodDescriptor) {
 		r := proto.GetExtension(m.Options(), tenurev1.E_Rule).(*tenurev1.Rule)

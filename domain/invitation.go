@@ -252,14 +252,19 @@ func (c AcceptInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.
 		ProjectId: string(i.Project), UserId: string(u.ID), InvitationId: string(i.ID),
 		Body: &eventv1.Event_InvitationAccepted{InvitationAccepted: &eventv1.InvitationAccepted{}},
 	}))
-	held, ended := s.orgRole(m, o, now), map[ProjectID]bool{}
-	if held.Role == "" {
+	inOrg := func(t time.Time) Effective { return s.orgRole(m, o, t) }
+	if inOrg(now).Role == "" {
 		for _, d := range s.overridesBeyond(i, o, u.ID, now) {
 			in, _ := s.projects.Get(d.project)
-			events, ended[d.project] = append(events, Place{o, in}.revoked(u.ID, d.grant)), true
+			events = append(events, Place{o, in}.revoked(u.ID, d.grant))
+			if in == p {
+				without := *p
+				without.Overrides = p.Overrides.Without(u.ID)
+				p = &without
+			}
 		}
 	}
-	if adds(held, s.under(m, Place{Org: o}, now), s.permissions(o, i.Role), s.Catalog().all) {
+	if adds(inOrg, now, s.permissions(o, i.Role), s.Catalog().all) {
 		events = append(events, Place{Org: o}.granted(u.ID, m.Grant, Grant{Role: i.Role}))
 		m.Grant = Grant{Role: i.Role}
 	}
@@ -267,13 +272,11 @@ func (c AcceptInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.
 		return events, nil
 	}
 	at := Place{o, p}
-	old, _ := p.Overrides.Get(u.ID)
-	e, under := s.roleOf(u.ID, m, at, now), s.underOverride(m, at, s.orgRole(m, o, now))
-	if ended[p.ID] {
-		old, e = Grant{}, under
-	}
+	inProject := func(t time.Time) Effective { return s.roleOf(u.ID, m, at, t) }
+	e := inProject(now)
 	blocked := e.Role == None && (e.By == ByProjectOverride || e.By == ByProjectGroup)
-	if !blocked && adds(e, under.set, s.permissions(o, i.ProjectRole), s.Catalog().allProject) {
+	if !blocked && adds(inProject, now, s.permissions(o, i.ProjectRole), s.Catalog().allProject) {
+		old, _ := p.Overrides.Get(u.ID)
 		events = append(events, at.granted(u.ID, old, Grant{Role: i.ProjectRole}))
 	}
 	return events, nil
@@ -291,13 +294,18 @@ func (s *State) overridesBeyond(i *Invitation, o *Org, user UserID, now time.Tim
 }
 
 // adds tells whether a set for ever gives more than what is held, among the permissions that count: more of them, or more time.
-// It takes nothing away then, not of what is under a grant that ends either.
-func adds(held Effective, under, set, among PermissionSet) bool {
-	had, gets := held.set.And(among), set.And(among)
-	if held.ExpiresAt.IsZero() {
-		return held.Role == "" || had.Within(gets) && had != gets
+// It takes nothing away then, not of what comes to count when a grant ends either.
+func adds(held func(time.Time) Effective, now time.Time, set, among PermissionSet) bool {
+	first, gets := held(now), set.And(among)
+	for e := first; ; e = held(e.ExpiresAt) {
+		if !e.set.And(among).Within(gets) {
+			return false
+		}
+		if e.ExpiresAt.IsZero() {
+			break
+		}
 	}
-	return had.Or(under.And(among)).Within(gets)
+	return first.Role == "" || first.set.And(among) != gets || !first.ExpiresAt.IsZero()
 }
 
 func (c DeclineInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, error) {

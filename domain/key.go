@@ -147,7 +147,18 @@ func (c CreateKey) permissions(s *State, scope, ceiling PermissionSet) (Permissi
 	case PresetIngestOnly:
 		set, _ = s.Catalog().named([]string{"scores:CUD"}, scope)
 	}
-	return set.And(ceiling), nil
+	return s.byName(set.And(ceiling), scope), nil
+}
+
+// byName is the part of a set that names can tell: a key's permissions are stored by name, and a name stands for every level at
+// which the key can hold it.
+func (s *State) byName(set, scope PermissionSet) (part PermissionSet) {
+	for _, name := range s.Catalog().Names(set) {
+		if levels, _ := s.Catalog().named([]string{name}, scope); levels.Within(set) {
+			part = part.Or(levels)
+		}
+	}
+	return part
 }
 
 // keySet is the permissions of these names, which must be within the scope and the ceiling.

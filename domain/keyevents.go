@@ -62,10 +62,14 @@ func (s *State) keyUpdated(e *eventv1.Event, body *eventv1.KeyUpdated) {
 
 func (s *State) keyRotated(e *eventv1.Event, body *eventv1.KeyRotated, by *eventv1.Actor, at moment) {
 	successor := KeyID(body.SuccessorKeyId)
+	var held PermissionSet
 	s.editKey(KeyID(e.KeyId), func(k *Key) {
 		k.Successor, k.ExpiresAt = successor, timeOf(body.ExpiresAt.GetNew())
+		held = k.Permissions
 	})
 	s.addKey(successor, e, body.Successor, createdBy(by), at)
+	// A name may stand for more by now than when the old key was made.
+	s.editKey(successor, func(k *Key) { k.Permissions = k.Permissions.And(held) })
 }
 
 func (s *State) keyRevoked(e *eventv1.Event, at moment) {

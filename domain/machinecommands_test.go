@@ -44,7 +44,11 @@ func (m *machine) give(t *rapid.T, c domain.Command, l levelled, o domain.OrgID,
 			able[name] = a
 		}
 	}
-	switch who := rapid.SampledFrom(words("instance able able able able anybody anybody")).Draw(t, "actor"); {
+	from := "instance able able able able anybody"
+	if l == admin {
+		from = "instance instance instance able anybody"
+	}
+	switch who := rapid.SampledFrom(words(from)).Draw(t, "actor"); {
 	case who == "instance":
 		m.do(t, instance, c)
 	case who == "able" && len(able) > 0:

@@ -99,8 +99,8 @@ func (c GrantRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 		// Overrides sleep and wake with the membership.
 		sets = append(sets, s.overrideSets(at.Org, c.User, now)...)
 	}
-	if !wanted.ExpiresAt.IsZero() {
-		// What the grant leaves when it ends is given with it.
+	if !wanted.ExpiresAt.IsZero() || !old.ExpiresAt.IsZero() {
+		// What a grant leaves when it ends is given with it, or taken by another in its place.
 		sets = append(sets, s.under(m, at, now))
 	}
 	if err := s.withinCeiling(by, at, now, sets...); err != nil {

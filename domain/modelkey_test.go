@@ -91,18 +91,16 @@ func (m *model) named(names []string, p domain.ProjectID) permissions {
 	return set
 }
 
-// mostOf is as much of the names as the actor may put in a key; one of both levels only if both may be put there.
-func (m *model) mostOf(names []string, by domain.Actor, c domain.CreateKey, now time.Time) permissions {
-	set := permissions{}
-	for _, name := range names {
-		levels := m.named([]string{name}, c.Project)
-		allowed := maps.Clone(levels)
-		maps.DeleteFunc(allowed, func(l levelled, _ bool) bool { return !m.mayPutInKey(by, l, c.Project, c.Org, c.User, now) })
-		if len(allowed) == len(levels) {
-			set = set.with(levels)
-		}
-	}
-	return set
+// preset is what a key gets without names: what whoever makes it may give of a preset, of both levels only if both may be given.
+func (m *model) preset(c domain.CreateKey, by domain.Actor, now time.Time) permissions {
+	set := m.keyScope(c.Project)
+	maps.DeleteFunc(set, func(l levelled, _ bool) bool {
+		out := c.Preset == domain.PresetReadOnly && !m.gives("", domain.Viewer, l) || c.Preset == domain.PresetIngestOnly && l.name != "scores:CUD"
+		return out || !m.mayPutInKey(by, l, c.Project, c.Org, c.User, now)
+	})
+	whole := maps.Clone(set)
+	maps.DeleteFunc(whole, func(l levelled, _ bool) bool { return !m.named([]string{l.name}, c.Project).within(set) })
+	return whole
 }
 
 func (m *model) applyKey(c domain.Command, by domain.Actor, now time.Time) {
@@ -110,13 +108,7 @@ func (m *model) applyKey(c domain.Command, by domain.Actor, now time.Time) {
 	case domain.CreateKey:
 		holds := m.named(c.Permissions, c.Project)
 		if len(c.Permissions) == 0 {
-			names := map[domain.Preset][]string{
-				domain.PresetReadOnly: m.givenBy("", domain.Viewer).names(), domain.PresetIngestOnly: words("scores:CUD"),
-			}[c.Preset]
-			if c.Preset == "" || c.Preset == domain.PresetFull {
-				names = m.everything().names()
-			}
-			holds = m.mostOf(names, by, c, now)
+			holds = m.preset(c, by, now)
 		}
 		m.keys[c.Minted.ID] = newModelKey(c.Minted, c.Project, c.Org, c.User, c.ExpiresAt, holds)
 	case domain.ImportKey:

@@ -68,10 +68,10 @@ ListGroupMembers     0  yyydd dyd n yd y
 
 Invite               0  yyddd dyd n yd y
 Invite               1  yyddn yyd n yy y
-AcceptInvitation     0  nnnnn nnn n dd i
+AcceptInvitation     0  nnnnn nnd n dd i
 AcceptInvitation     1  ddddd ddd d dd y
-DeclineInvitation    0  nnnnn nnn n dd i
-DeclineInvitation    1  nnnnn nnn n dd i
+DeclineInvitation    0  nnnnn nnd n dd i
+DeclineInvitation    1  nnnnn nnd n dd i
 DeclineInvitation    2  ddddd ddd d dd y
 RevokeInvitation     0  yyddd dyd n yd y
 RevokeInvitation     1  yyddn yyd n yy y

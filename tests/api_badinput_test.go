@@ -18,6 +18,27 @@ import (
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
+// apiBadRow is a request that is refused whatever the state, with the field at fault and a word of what is wrong with it.
+type apiBadRow struct {
+	name    string
+	request proto.Message
+	field   string
+	says    string
+}
+
+// apiBadRows sends each as an instance admin, whom nothing else stops.
+func apiBadRows(t *testing.T, s *apiServer, rows []apiBadRow) {
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			_, _, err := s.admin().call(t.Context(), row.request)
+			e := apiErrorOf(err)
+			if e.code != connect.CodeInvalidArgument || e.field != row.field || !strings.Contains(e.message, row.says) || !strings.Contains(e.message, row.field) {
+				t.Errorf("%s, field %q: %q; want invalid_argument, field %q, saying %q", e.code, e.field, e.message, row.field, row.says)
+			}
+		})
+	}
+}
+
 // Each limit that the proto declares is enforced, and the error names the field and what is wrong with it. Fails if the
 // gate does not validate: tried.
 func TestAPIBadFields(t *testing.T) {
@@ -41,12 +62,7 @@ func TestAPIBadFields(t *testing.T) {
 		many[fmt.Sprint(i)] = "x"
 	}
 	before := s.mark()
-	for _, row := range []struct {
-		name    string
-		request proto.Message
-		field   string
-		says    string
-	}{
+	apiBadRows(t, s, []apiBadRow{
 		{"name too short", name("ab"), "name", "3-60"},
 		{"name too long", name(strings.Repeat("x", 61)), "name", "3-60"},
 		{"name with markup", name("a <b> c"), "name", "markup"},
@@ -85,15 +101,7 @@ func TestAPIBadFields(t *testing.T) {
 		{"reason too long", &tenurev1.DeleteOrgRequest{OrgId: a.org, Reason: strings.Repeat("x", 501)}, "reason", "500"},
 		{"secret too long", &tenurev1.VerifyKeyRequest{Secret: strings.Repeat("x", 257)}, "secret", "256"},
 		{"no address", &tenurev1.VerifyKeyRequest{Secret: "x", Ip: "here"}, "ip", "IP"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			_, _, err := s.admin().call(t.Context(), row.request)
-			e := apiErrorOf(err)
-			if e.code != connect.CodeInvalidArgument || e.field != row.field || !strings.Contains(e.message, row.says) || !strings.Contains(e.message, row.field) {
-				t.Errorf("%s, field %q: %q; want invalid_argument, field %q, saying %q", e.code, e.field, e.message, row.field, row.says)
-			}
-		})
-	}
+	})
 	for name, row := range map[string]struct {
 		caller apiCaller
 		reason domain.Reason

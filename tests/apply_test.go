@@ -318,3 +318,35 @@ func TestApplyLeavesAlone(t *testing.T) {
 		}
 	}
 }
+
+// Whoever owns an organization can have it in a file as well, without rights over the installation; what is beyond these is
+// refused and told.
+func TestApplyAsOwner(t *testing.T) {
+	t.Parallel()
+	s := apiStart(t, nil)
+	applied(t, applyAs(s, apiAdminKey, nil), applyFile(t, applyWorld), tenancy.PlanOptions{})
+	ben := apiOK[*tenurev1.ListUsersResponse](t, s.admin(), &tenurev1.ListUsersRequest{Email: "ben@example.com"}).Users[0]
+	apiOK[*tenurev1.ResumeOrgResponse](t, s.admin(), &tenurev1.ResumeOrgRequest{OrgId: applyOrg(t, s, "client-two")})
+	key := apiOK[*tenurev1.CreateKeyResponse](t, s.admin(), &tenurev1.CreateKeyRequest{UserId: ben.Id, Name: "laptop"})
+	owner := applyAs(s, key.Secret, nil)
+	f := applyFile(t, "organizations: [{name: client-two, members: [{email: ben@example.com, role: OWNER}, {email: eve@example.com, role: VIEWER}], "+
+		"projects: [{name: web, overrides: [{email: eve@example.com, role: MEMBER}], keys: [{name: ingest}]}]}]")
+	applied(t, owner, f, tenancy.PlanOptions{Prune: true})
+
+	f = applyFile(t, "organizations: [{name: client-two, suspended: true}]")
+	r, err := tenancy.Apply(t.Context(), owner, applyPlan(t, owner, f, tenancy.PlanOptions{}), tenancy.ApplyOptions{})
+	if connect.CodeOf(err) != connect.CodePermissionDenied || !strings.Contains(err.Error(), "client-two: ~ organization") || len(r.NotDone) != 1 {
+		t.Errorf("suspending one's own organization: %v, not done %v", err, r.NotDone)
+	}
+}
+
+func applyOrg(t testing.TB, s *apiServer, name string) string {
+	t.Helper()
+	for _, o := range apiOK[*tenurev1.ListOrgsResponse](t, s.admin(), &tenurev1.ListOrgsRequest{}).Orgs {
+		if o.Name == name {
+			return o.Id
+		}
+	}
+	t.Fatalf("there is no organization %s", name)
+	return ""
+}

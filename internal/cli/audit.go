@@ -19,7 +19,7 @@ func watchCommand() *cobra.Command {
 	c := command{noun: "audit", verb: "watch", method: "AuditService.WatchAudit", example: "--org acme --after-position 0"}
 	inputs, choices := c.inputs(methodOf(c.method).Input())
 	cmd := &cobra.Command{
-		Use: c.verb, Short: "Show the history of an organization or a project as it happens, until interrupted", Long: c.long(),
+		Use: c.verb, Short: "Show the history of an organization or a project as it happens, until interrupted", Long: c.long(nil),
 		Example: "  " + exampleLine(c.noun, c.verb, c.example), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := complete(cmd, inputs, choices); err != nil {
@@ -34,7 +34,7 @@ func watchCommand() *cobra.Command {
 				return err
 			}
 			req := &tenurev1.WatchAuditRequest{}
-			v := &values{names: newNames(conn), now: time.Now(), stdin: cmd.InOrStdin()}
+			v := &values{names: newNames(conn), now: time.Now(), stdin: cmd.InOrStdin(), stderr: cmd.ErrOrStderr()}
 			if err := v.fill(cmd.Context(), req.ProtoReflect(), inputs); err != nil {
 				return conn.at(err)
 			}

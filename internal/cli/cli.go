@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -77,13 +78,22 @@ func Run(ctx context.Context, root *cobra.Command) int {
 		return 2
 	case !began && !errors.As(err, &usage):
 		// Whatever fails before a command begins is about its arguments.
-		err = usagef(cmd, "%v", err)
+		err = usagef(cmd, "%s", oneLine(err.Error()))
 	}
 	tell(root.ErrOrStderr(), err)
 	if errors.As(err, &usage) {
 		return 2
 	}
 	return 1
+}
+
+// oneLine is an error of cobra's, which may suggest something in further lines.
+func oneLine(said string) string {
+	said, more, _ := strings.Cut(said, "\n")
+	if _, near, ok := strings.Cut(more, "Did you mean this?"); ok && len(strings.Fields(near)) > 0 {
+		said += fmt.Sprintf("; did you mean %q?", strings.Fields(near)[0])
+	}
+	return said
 }
 
 // errNo ends a command whose answer, already printed, is no.

@@ -64,7 +64,7 @@ func Connect(cmd *cobra.Command) (*Connection, error) {
 	}
 	c := &Connection{
 		URL: strings.TrimRight(chosen.Server, "/"), anonymous: chosen.Key == "", header: http.Header{},
-		// Nothing is asked of proxies or servers that redirect: a key must reach nobody else.
+		// A server that redirects is not followed: the key is for it alone.
 		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	c.header.Set("User-Agent", fmt.Sprintf("tenure/%s (%s; %s)", cmd.Root().Version, runtime.GOOS, runtime.GOARCH))

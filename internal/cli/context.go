@@ -1,14 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func contextCommand() *cobra.Command {
@@ -83,7 +80,7 @@ func setContext(cmd *cobra.Command, args []string) error {
 		return usagef(cmd, "--server is missing")
 	}
 	if keyed, _ := cmd.Flags().GetBool("key-stdin"); keyed {
-		if t.Key, err = readKey(cmd); err != nil {
+		if t.Key, err = readSecret(cmd.InOrStdin(), cmd.ErrOrStderr(), "Key: "); err != nil {
 			return err
 		}
 	}
@@ -100,20 +97,6 @@ func setContext(cmd *cobra.Command, args []string) error {
 	said := map[bool]string{false: "added", true: "changed"}[known]
 	fmt.Fprintf(cmd.OutOrStdout(), "Context %s %s: %s, %s\n", args[0], said, t.Server, keyShown(t.Key))
 	return nil
-}
-
-// readKey reads a key without showing it.
-func readKey(cmd *cobra.Command) (string, error) {
-	if !terminal(cmd.InOrStdin()) {
-		return readLine(cmd.InOrStdin())
-	}
-	fmt.Fprint(cmd.ErrOrStderr(), "Key: ")
-	b, err := term.ReadPassword(int(cmd.InOrStdin().(*os.File).Fd()))
-	fmt.Fprintln(cmd.ErrOrStderr())
-	if err == nil && len(b) == 0 {
-		err = errors.New("no key was typed")
-	}
-	return string(b), err
 }
 
 func changeConfig(cmd *cobra.Command, name string, change func(*config) (said string)) error {

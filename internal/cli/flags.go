@@ -178,7 +178,7 @@ func complete(cmd *cobra.Command, inputs []*input, choices []choice) error {
 	return nil
 }
 
-// help is what --help says about a flag.
+// helpText is what --help says about an input.
 func (in *input) helpText() string {
 	f := in.field()
 	help := strings.ReplaceAll(comments()[string(f.FullName())], "`", "'")
@@ -188,10 +188,17 @@ func (in *input) helpText() string {
 	if in.required && !in.argument {
 		help += " (required)"
 	}
-	if f.Enum() != nil {
-		help = strings.TrimSpace(help + " (" + strings.Join(enumWords(f.Enum()), ", ") + ")")
+	switch {
+	case f.Enum() != nil:
+		help += " (" + strings.Join(enumWords(f.Enum()), ", ") + ")"
+	case f.Message() != nil && f.Message().Name() == "Timestamp":
+		help += " (2031-01-31T12:00:00Z, 2031-01-31, or from now: 24h, 7d)"
+	case f.Message() != nil && f.Message().Name() == "Duration":
+		help += " (90m, 24h, 7d)"
+	case in.kind == secret:
+		help += " (- reads it from standard input)"
 	}
-	return help
+	return strings.TrimSpace(help)
 }
 
 func messageRules(m protoreflect.MessageDescriptor) *validate.MessageRules {

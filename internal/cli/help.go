@@ -45,10 +45,16 @@ func (c command) short() string {
 }
 
 // long is all that is known about a command.
-func (c command) long() string {
+func (c command) long(arguments []*input) string {
 	text := c.short() + "."
 	if comment := c.comment(); comment != "" {
 		text += "\n\n" + wrap(comment)
+	}
+	for i, in := range arguments {
+		if i == 0 {
+			text += "\n"
+		}
+		text += "\n- " + in.say() + ": " + in.helpText()
 	}
 	return text + "\n\nIt calls " + apiPackage + c.method + "."
 }

@@ -85,12 +85,18 @@ func logShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return l.read(cmd.Context(), &tenurev1.ReadLogRequest{From: position, To: position}, func(s stored, _ *tenurev1.ReadLogResponse) error {
+			found := false
+			err = l.read(cmd.Context(), &tenurev1.ReadLogRequest{From: position, To: position}, func(s stored, _ *tenurev1.ReadLogResponse) error {
+				found = true
 				if format != people {
 					return printStored(cmd.OutOrStdout(), format, s)
 				}
 				return explainStored(cmd.OutOrStdout(), s)
 			})
+			if err == nil && !found {
+				err = fmt.Errorf("nothing stands at position %d yet", position)
+			}
+			return err
 		},
 	}
 }

@@ -84,7 +84,7 @@ func (n *names) allOrgs(ctx context.Context) (all []candidate, err error) {
 			return nil, err
 		}
 		for _, o := range res.Orgs {
-			all = append(all, candidate{o.Id, o.Name, o.Name})
+			all = append(all, candidate{id: o.Id, name: o.Name, shown: o.Name})
 		}
 		if token = res.NextPageToken; token == "" {
 			return all, nil
@@ -141,33 +141,22 @@ func (n *names) projectIn(ctx context.Context, org, shown, name string) (string,
 	return pick("project", name, all)
 }
 
-// allProjects are the projects of an organization; a deleted one counts only where its name is not used again, unless
-// deleted ones are looked for.
-func (n *names) allProjects(ctx context.Context, org, shown string) ([]candidate, error) {
-	var first, second []candidate
+// allProjects are the projects of an organization. Deleted ones count only where no other has the name, unless it is they
+// that are looked for.
+func (n *names) allProjects(ctx context.Context, org, shown string) (all []candidate, err error) {
 	for token := ""; ; {
 		res, err := n.projects.ListProjects(ctx, &tenurev1.ListProjectsRequest{OrgId: org, IncludeDeleted: true, PageSize: pageSize, PageToken: token})
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range res.Projects {
-			c := candidate{p.Id, p.Name, shown + "/" + p.Name}
-			if (p.Status == tenurev1.Status_STATUS_DELETED) == n.deleted {
-				first = append(first, c)
-			} else {
-				second = append(second, c)
-			}
+			deleted := p.Status == tenurev1.Status_STATUS_DELETED
+			all = append(all, candidate{id: p.Id, name: p.Name, shown: shown + "/" + p.Name, second: deleted != n.deleted})
 		}
 		if token = res.NextPageToken; token == "" {
-			break
+			return all, nil
 		}
 	}
-	for _, c := range second {
-		if !slices.ContainsFunc(first, func(f candidate) bool { return f.name == c.name }) {
-			first = append(first, c)
-		}
-	}
-	return first, nil
 }
 
 func (n *names) group(ctx context.Context, s string) (string, error) {
@@ -186,7 +175,7 @@ func (n *names) group(ctx context.Context, s string) (string, error) {
 			return "", err
 		}
 		for _, g := range res.Groups {
-			all = append(all, candidate{g.Id, g.Name, in + "/" + g.Name})
+			all = append(all, candidate{id: g.Id, name: g.Name, shown: in + "/" + g.Name})
 		}
 		if token = res.NextPageToken; token == "" {
 			return pick("group", name, all)
@@ -255,22 +244,30 @@ type unknownName struct{ message string }
 
 func (e *unknownName) Error() string { return e.message }
 
-// candidate is a thing that a name may mean; shown is how an error lists it.
-type candidate struct{ id, name, shown string }
+// candidate is a thing that a name may mean; shown is how an error lists it. A second one counts where there is no first.
+type candidate struct {
+	id, name, shown string
+	second          bool
+}
 
 // listed is how many candidates an error lists.
 const listed = 10
 
 // pick is the id of the one candidate of that id or name.
 func pick(what, s string, all []candidate) (string, error) {
-	var found []candidate
+	var found, second []candidate
 	for _, c := range all {
-		if c.id == s {
+		switch {
+		case c.id == s:
 			return c.id, nil
-		}
-		if c.name == s {
+		case c.name == s && c.second:
+			second = append(second, c)
+		case c.name == s:
 			found = append(found, c)
 		}
+	}
+	if len(found) == 0 {
+		found = second
 	}
 	switch len(found) {
 	case 1:

@@ -22,9 +22,13 @@ type progress struct {
 
 func startProgress(w io.Writer, text string) *progress {
 	p := &progress{w: w, text: text, stop: make(chan struct{})}
-	if !terminal(w) {
-		return p
+	if terminal(w) {
+		p.start(patience)
 	}
+	return p
+}
+
+func (p *progress) start(patience time.Duration) {
 	p.ended.Go(func() {
 		wait := time.NewTimer(patience)
 		defer wait.Stop()
@@ -42,7 +46,6 @@ func startProgress(w io.Writer, text string) *progress {
 			}
 		}
 	})
-	return p
 }
 
 // set changes the text.

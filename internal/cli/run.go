@@ -24,7 +24,7 @@ func (c command) command() *cobra.Command {
 	inputs, choices := c.inputs(method.Input())
 	arguments := c.arguments(inputs)
 	cmd := &cobra.Command{
-		Use: c.use(arguments), Short: c.short(), Long: c.long(),
+		Use: c.use(arguments), Short: c.short(), Long: c.long(arguments),
 		Example:           "  " + exampleLine(c.noun, c.verb, c.example),
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: c.completeArguments(arguments),
@@ -63,7 +63,7 @@ func (c command) run(cmd *cobra.Command, method protoreflect.MethodDescriptor, i
 		return err
 	}
 	if yes, _ := cmd.Flags().GetBool("yes"); c.ask != "" && !yes && !terminal(cmd.InOrStdin()) {
-		return usagef(cmd, "this destroys something, and there is no terminal to ask on: say --yes")
+		return usagef(cmd, "%s There is no terminal to ask on: say --yes", fillIn(c.ask, nil, inputs))
 	}
 	conn, err := Connect(cmd)
 	if err != nil {
@@ -77,7 +77,7 @@ func (c command) run(cmd *cobra.Command, method protoreflect.MethodDescriptor, i
 		}
 	}()
 	req := newMessage(method.Input())
-	v := &values{names: newNames(conn), now: time.Now(), stdin: cmd.InOrStdin(), unseen: c.unseen}
+	v := &values{names: newNames(conn), now: time.Now(), stdin: cmd.InOrStdin(), stderr: cmd.ErrOrStderr(), unseen: c.unseen}
 	v.names.deleted = c.deleted
 	if err := v.fill(ctx, req, inputs); err != nil {
 		return conn.at(err)

@@ -3,7 +3,9 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -38,4 +40,26 @@ func confirm(ctx context.Context, cmd *cobra.Command, question string) error {
 		}
 		return errDeclined
 	}
+}
+
+// readSecret reads a line: one that was piped in, or one that a person types without seeing it.
+func readSecret(r io.Reader, asking io.Writer, prompt string) (string, error) {
+	var line string
+	var err error
+	if f, ok := r.(*os.File); ok && terminal(f) {
+		fmt.Fprint(asking, prompt)
+		var b []byte
+		b, err = term.ReadPassword(int(f.Fd()))
+		line = string(b)
+		fmt.Fprintln(asking)
+	} else {
+		line, err = bufio.NewReader(r).ReadString('\n')
+	}
+	if line = strings.TrimSpace(line); line != "" {
+		return line, nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = errors.New("an empty line")
+	}
+	return "", fmt.Errorf("standard input: %w", err)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +123,7 @@ func (k kind) help(f protoreflect.FieldDescriptor) string {
 	case "reason":
 		return "Why; kept in the audit history"
 	case "expires_at":
-		return "When it ends: a time such as 2031-01-31T12:00:00Z, or from now: 24h, 7d"
+		return "When it ends"
 	}
 	return sentence(strings.ReplaceAll(string(f.Name()), "_", " "))
 }
@@ -134,6 +133,8 @@ type values struct {
 	names *names
 	now   time.Time
 	stdin io.Reader
+	// stderr is where a person is asked for a secret.
+	stderr io.Writer
 	// unseen is the field that may name an organization that the caller can't see.
 	unseen string
 }
@@ -250,7 +251,7 @@ func (v *values) resolve(ctx context.Context, k kind, s string) (string, error) 
 		return v.names.user(ctx, s)
 	case secret:
 		if s == "-" {
-			return readLine(v.stdin)
+			return readSecret(v.stdin, v.stderr, "Secret: ")
 		}
 	}
 	return s, nil
@@ -364,16 +365,4 @@ func enumWords(e protoreflect.EnumDescriptor) (words []string) {
 		words = append(words, enumWord(e.Values().Get(i)))
 	}
 	return words
-}
-
-// readLine reads a secret that was piped in.
-func readLine(r io.Reader) (string, error) {
-	line, err := bufio.NewReader(r).ReadString('\n')
-	if line = strings.TrimSpace(line); line == "" {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = errors.New("an empty line")
-		}
-		return "", fmt.Errorf("standard input: %w", err)
-	}
-	return line, nil
 }

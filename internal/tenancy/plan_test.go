@@ -251,12 +251,25 @@ func TestPlanRefuses(t *testing.T) {
 		"a group's project":        {org("groups: [{name: ops, project_roles: {other: NONE}}]"), "role in project other, which is not there"},
 		"sign-up, organization":    {"policy: {sign_up: [{organization: other, role: NONE}]}", "there is no organization other"},
 		"sign-up, project":         {"policy: {sign_up: [{organization: acme, role: NONE, project: other, project_role: NONE}]}", "acme has no project other"},
+		"one of two names":         {"organizations: [{name: twin}]", "2 organizations have this name ([t1 t2])"},
+		"one of two accounts":      {org("service_accounts: [{name: twin}]"), "several service accounts are named twin"},
+		"one of two keys":          {org("keys: [{name: twin}]"), "key twin can't be told which it is"},
+		"sign-up, two names":       {"policy: {sign_up: [{organization: twin, role: NONE}]}", "2 organizations are named twin"},
 		"an id that was deleted":   {"organizations: [{name: back, id: org-gone}]", "was that of gone, which was deleted for good"},
 		"a project from elsewhere": {"organizations: [{name: other, projects: [{name: app, id: prj-app}]}]", "is in organization org-acme; move it with TransferProject"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, _, err := planned(t, row.text, presentOf(t, acme), PlanOptions{})
+			have := presentOf(t, acme)
+			// What a file can't say: two organizations, service accounts and keys of one name.
+			for _, id := range []string{"t1", "t2"} {
+				twin := *emptyOrg()
+				twin.ID, twin.Name = id, "twin"
+				have.Organizations = append(have.Organizations, twin)
+			}
+			have.Organizations[0].ServiceAccounts = append(have.Organizations[0].ServiceAccounts, ServiceAccount{Name: "twin", twins: true})
+			have.Organizations[0].Keys = append(have.Organizations[0].Keys, Key{Name: "twin", unclear: "another has the same name"})
+			_, _, err := planned(t, row.text, have, PlanOptions{})
 			if err == nil || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("got %v, want an error that says %q", err, row.says)
 			}
