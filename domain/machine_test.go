@@ -45,16 +45,9 @@ func TestMachine(t *testing.T) {
 			m.do(t, instance, c)
 		}
 		m.accepted = accepted
-		actions := map[string]func(*rapid.T){
-			"": m.invariants, "time": m.passTime, "commit": func(*rapid.T) { m.seal(t) },
-			"org": m.orgCommand, "placement": m.placement, "project": m.projectCommand, "transfer": m.transfer, "offer": m.offer,
-			"grant": m.grant, "revoke": m.revoke, "member": m.memberCommand, "role": m.roleCommand, "group": m.groupCommand, "group again": m.groupCommand,
-			"invite": m.invite, "invitation": m.invitationCommand, "user": m.userCommand, "account": m.account, "key": m.keyCommand,
-			"new key": m.newKey, "instance": m.instanceCommand, "init": m.init,
-		}
 		// A run is some 30 steps; three in a row reach further.
 		for range 3 {
-			t.Repeat(actions)
+			t.Repeat(map[string]func(*rapid.T){"": m.invariants, "step": func(t *rapid.T) { one(t, "action", m.actions())(t) }})
 		}
 		m.everywhere(t)
 		m.replay(t)
@@ -67,6 +60,14 @@ func TestMachine(t *testing.T) {
 		if accepted[name] == 0 && name != "CreateInstance" {
 			t.Errorf("%s was never accepted, so nothing is proved about it", name)
 		}
+	}
+}
+
+func (m *machine) actions() []func(*rapid.T) {
+	return []func(*rapid.T){
+		m.passTime, func(t *rapid.T) { m.seal(t) }, m.orgCommand, m.placement, m.projectCommand, m.transfer, m.offer, m.grant, m.revoke,
+		m.memberCommand, m.roleCommand, m.groupCommand, m.groupCommand, m.invite, m.invitationCommand, m.invitationCommand, m.userCommand,
+		m.account, m.keyCommand, m.newKey, m.instanceCommand, m.init,
 	}
 }
 
@@ -123,7 +124,7 @@ func ruleOf(c domain.Command) domain.Rule {
 func (m *machine) do(t *rapid.T, by domain.Actor, c domain.Command) {
 	preview := m.preview(by, c)
 	m.steps++
-	digested := m.steps%4 == 0 // reading all of the state takes long
+	digested := m.steps%8 == 0 // reading all of the state takes long
 	var before domain.Hash
 	if digested {
 		before = m.state.Digest()
@@ -141,11 +142,12 @@ func (m *machine) do(t *rapid.T, by domain.Actor, c domain.Command) {
 	}
 	t.Logf("%s with key %q: %T %+v", by, by.Key, c, c)
 	m.collect(t, by, events)
-	if len(events) > 0 {
-		m.accepted[c.Name()]++
-	}
 	old := m.model.clone()
 	m.model.apply(c, by, m.now)
+	if len(events) == 0 {
+		return
+	}
+	m.accepted[c.Name()]++
 	m.withinGrantCeiling(t, old, by, c)
 	m.withinKeyCeiling(t, old, by, c)
 	m.withinCaller(t, old, by, c)
@@ -204,7 +206,7 @@ func (m *machine) replay(t *rapid.T) {
 // passTime lets it be later, which ends a commit.
 func (m *machine) passTime(t *rapid.T) {
 	m.seal(t)
-	m.now = m.now.Add(rapid.SampledFrom([]time.Duration{time.Minute, hour, hour, 24 * hour, 24 * hour, 8 * 24 * hour}).Draw(t, "later"))
+	m.now = m.now.Add(one(t, "later", []time.Duration{time.Minute, hour, hour, 24 * hour, 24 * hour, 8 * 24 * hour}))
 }
 
 func (m *machine) fresh(prefix string) string {

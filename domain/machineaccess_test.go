@@ -45,6 +45,7 @@ func (m *machine) place(t *rapid.T, o domain.OrgID, p domain.ProjectID) domain.P
 // everywhere asks all that can be asked.
 func (m *machine) everywhere(t *rapid.T) {
 	m.checks(t, 0, 1)
+	m.keySets(t, 0, 1)
 	m.explanations(t)
 	m.accessible(t)
 	m.subjects(t)

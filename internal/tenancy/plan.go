@@ -21,7 +21,7 @@ type PlanOptions struct {
 // nothing, and the same input gives the same plan. An error is Mistakes: every reference of the file that leads nowhere;
 // then there is no plan.
 func PlanChanges(want *File, have *Present, o PlanOptions) (*Changes, error) {
-	p := &planner{PlanOptions: o, want: want, have: have, ids: map[ref]string{}}
+	p := &planner{PlanOptions: o, want: want, have: have, ids: map[ref]string{}, renamed: map[ref]string{}}
 	for email, id := range have.people {
 		p.ids[ref{"user", "", email}] = id
 	}
@@ -52,6 +52,16 @@ type planner struct {
 	notes   []string
 	// ids are those of what is there.
 	ids map[ref]string
+	// renamed are new names of projects by their present ones.
+	renamed map[ref]string
+}
+
+// projectName is what a project that is there will be named.
+func (p *planner) projectName(org, present string) string {
+	if name, ok := p.renamed[ref{"project", org, fold(present)}]; ok {
+		return name
+	}
+	return present
 }
 
 // ref names something that has an id: its kind, the organization it is in, its name there.

@@ -202,6 +202,10 @@ func TestPlan(t *testing.T) {
 			"organizations: [{name: acme, projects: [{id: prj-app, name: application}]}]", prune,
 			[]string{"acme: ~ project application: name app -> application"},
 		},
+		"a project renamed where a group has a role": {
+			"organizations: [{name: acme, projects: [{id: prj-app, name: main}, {name: app}], groups: [{name: ops, project_roles: {main: ADMIN}}]}]", prune,
+			[]string{"acme: ~ project main: name app -> main", "acme: + project app"},
+		},
 		"an organization renamed by id": {
 			"organizations: [{id: org-acme, name: acme inc}, {name: acme}]", PlanOptions{},
 			[]string{"acme inc: ~ organization: name acme -> acme inc", "acme: + organization"},

@@ -58,6 +58,11 @@ type groupChange struct {
 
 func (p *orgPlanner) changeGroup(action Action, w, h Group) {
 	c := groupChange{roles: map[string]string{}}
+	there, present := map[string]bool{}, map[string]string{} // projects as they will be named; the roles in them, by folded name
+	for project, role := range h.ProjectRoles {
+		name := p.projectName(p.label, project)
+		there[name], present[fold(name)] = true, role
+	}
 	var f fields
 	if f.text("name", h.Name, &w.Name) {
 		c.name = w.Name
@@ -66,10 +71,6 @@ func (p *orgPlanner) changeGroup(action Action, w, h Group) {
 		c.role = w.Role
 	}
 	c.add = slices.DeleteFunc(slices.Clone(w.Members), func(m string) bool { return slices.Contains(h.Members, m) })
-	present := map[string]string{} // by folded name
-	for project, role := range h.ProjectRoles {
-		present[fold(project)] = role
-	}
 	listed := map[string]bool{}
 	for project, role := range w.ProjectRoles {
 		listed[fold(project)] = true
@@ -81,7 +82,7 @@ func (p *orgPlanner) changeGroup(action Action, w, h Group) {
 		c.remove = slices.DeleteFunc(slices.Clone(h.Members), func(m string) bool { return slices.Contains(w.Members, m) })
 	}
 	if p.Prune && w.ProjectRoles != nil {
-		for project := range h.ProjectRoles {
+		for project := range there {
 			// A project that is deleted takes the group's role in it along.
 			if !listed[fold(project)] && p.keepsProject(project) {
 				c.drop = append(c.drop, project)

@@ -91,6 +91,7 @@ func (p *planner) planSignUp(want, have Section[SignUp]) {
 	for _, g := range have {
 		if i := p.present(g); i >= 0 {
 			g.Organization = p.orgs[i].label
+			g.Project = p.projectName(g.Organization, g.Project)
 		}
 		present = append(present, SignUp{g.Organization, g.Role, fold(g.Project), g.ProjectRole})
 	}

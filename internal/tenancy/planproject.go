@@ -25,6 +25,7 @@ func (p *orgPlanner) planProjects() {
 			p.ids[ref{"project", p.label, fold(w.Name)}] = h.ID
 			if h.Name != w.Name {
 				renamed = append(renamed, m)
+				p.renamed[ref{"project", p.label, fold(h.Name)}] = w.Name
 			}
 			p.changeProject(w, h)
 		}
