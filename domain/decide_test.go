@@ -193,7 +193,7 @@ var neverIdle = words(`CreateOrg CreateProject TransferProject CreateKey ImportK
 	CreateGroup DeleteGroup DefineRole DeleteRole Invite ResendInvitation OfferTransfer AcceptTransfer`)
 
 // Tenure itself gives these, and nobody is refused who can.
-var neverRefused = words("CreateInstance IntroducePepper RehashKey")
+var neverRefused = words("CreateInstance IntroducePepper RehashKey Init")
 
 // TestEveryCommandHasRows: every method that changes something, and every type with a decide method, has a row in which it is
 // accepted, one in which it is refused and one in which it changes nothing.

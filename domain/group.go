@@ -13,8 +13,8 @@ import (
 //  1. A group has a role in its organization, NONE if it is for projects alone, and roles in some of its projects. Whoever is
 //     in it is a member of the organization. Names are unique in the organization, whatever the case of their letters.
 //  2. Nobody gives or takes through a group more than they hold: the group's roles that change, or all of them for who enters
-//     or leaves, and what anybody affected holds before and after, at every place the group reaches, must be within the actor's
-//     own.
+//     or leaves, and what anybody affected holds before and after, at every place the group reaches, now and when a grant of
+//     theirs ends, must be within the actor's own.
 //  3. Who leaves the last hold on the organization loses the overrides there.
 //  4. When a project leaves the organization, the groups' roles in it end.
 
@@ -291,27 +291,29 @@ func (s *State) groupEvent(by Actor, o *Org, e *eventv1.Event, old *Group, now t
 	for _, user := range affected {
 		m, _ := o.Members.Get(user)
 		next, _ := orgAfter.Members.Get(user)
-		was, is := s.orgRole(m, o, now), after.orgRole(next, orgAfter, now)
-		if was.set != is.set {
-			if err := look("", was.set, is.set); err != nil {
-				return nil, err
-			}
-		}
-		if (was.Role == "") != (is.Role == "") {
-			// Overrides sleep, wake and end with the membership.
-			for _, d := range s.overridesOf(o, user) {
-				if err := look(d.project, s.permissions(o, d.grant.At(now))); err != nil {
+		for _, when := range m.moments(now) {
+			was, is := s.orgRole(m, o, when), after.orgRole(next, orgAfter, when)
+			if was.set != is.set {
+				if err := look("", was.set, is.set); err != nil {
 					return nil, err
 				}
 			}
-		}
-		for id := range places {
-			p, _ := s.projects.Get(id)
-			before := s.underOverride(m, Place{o, p}, was)
-			then := after.underOverride(next, Place{orgAfter, p}, is)
-			if before.set != then.set {
-				if err := look(id, before.set, then.set); err != nil {
-					return nil, err
+			if (was.Role == "") != (is.Role == "") {
+				// Overrides sleep, wake and end with the membership.
+				for _, d := range s.overridesOf(o, user) {
+					if err := look(d.project, s.permissions(o, d.grant.At(when))); err != nil {
+						return nil, err
+					}
+				}
+			}
+			for id := range places {
+				p, _ := s.projects.Get(id)
+				before := s.underOverride(m, Place{o, p}, was)
+				then := after.underOverride(next, Place{orgAfter, p}, is)
+				if before.set != then.set {
+					if err := look(id, before.set, then.set); err != nil {
+						return nil, err
+					}
 				}
 			}
 		}

@@ -101,7 +101,7 @@ var initRows = func() []row {
 			given: started(domain.GrantRole{Org: "home", User: "sam", Role: domain.Owner}, domain.EraseUser{ID: "root"}),
 			then:  strings.ReplaceAll(rootText+ownerText, `"root"`, `"root2"`) + `init_applied{given:"member/home/root2"}`,
 		}, {
-			name: "a policy that can't be", by: system, when: domain.Init{SignUp: &[]domain.SignUpGrant{{Org: "nowhere", Role: domain.Viewer}}},
+			name: "what is to be given is not there", by: system, when: domain.Init{SignUp: &[]domain.SignUpGrant{{Org: "nowhere", Role: domain.Viewer}}},
 		},
 	}
 }()
@@ -123,7 +123,7 @@ func TestInitDrift(t *testing.T) {
 		{"nothing", nil, all, nil},
 		{"another name", []domain.Command{domain.UpdateOrg{ID: "home", OrgName: new("House")}}, all, []string{`named "House", not "Home"`}},
 		{"suspended", suspended("home"), all, []string{"home is suspended"}},
-		{"deleted", deleted("home"), all, []string{"home is deleted", "is not there"}},
+		{"deleted", deleted("home"), all, []string{"is not there", "home is deleted"}},
 		{"demoted", []domain.Command{second, domain.GrantRole{Org: "home", User: "root", Role: domain.Viewer}}, all, []string{`"VIEWER"`}},
 		{"removed", []domain.Command{second, domain.RevokeRole{Org: "home", User: "root"}}, all, []string{`role ""`}},
 		{"suspended as a member", []domain.Command{second, memberSuspended("home", "root")}, all, []string{`"NONE"`}},

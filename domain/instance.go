@@ -73,8 +73,8 @@ func (c ExtendCatalog) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event,
 		switch {
 		case taken:
 			return nil, Invalidf("permissions", NameTaken, "%s at %s level is one of Tenure's own, or named twice", e.Name, e.Level)
-		case e.Level == 0 || !isBuiltIn(e.From):
-			return nil, Invalidf("permissions", InvalidField, "%s needs a level (organization or project) and the weakest built-in role that holds it", e.Name)
+		case e.Level == 0 || !isBuiltIn(e.From) || strings.EqualFold(string(e.From), string(None)):
+			return nil, Invalidf("permissions", InvalidField, "%s needs a level (organization or project) and the weakest built-in role that holds it, VIEWER at the least", e.Name)
 		}
 		own[i].From, own[i].Own = Role(strings.ToUpper(string(e.From))), true
 	}

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"slices"
 	"time"
 
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -17,9 +16,9 @@ import (
 //  4. It is accepted by the person who has the token and the invited address, or for them by an instance admin who has checked
 //     the address.
 //  5. Of a membership that exists an acceptance changes only what it adds: it lowers no role, cuts no time and lifts no block,
-//     and covers nothing stronger that waits for the end of a grant. A membership that has expired wakes without the overrides
-//     that hold more than the invitation gives. A project that was deleted or has left the organization meanwhile is passed
-//     over, if there is a role besides.
+//     and covers nothing stronger that waits for the end of a grant. Overrides that hold more than the invitation gives end
+//     when the membership did, or would have, if that had an end. A project that was deleted or has left the organization
+//     meanwhile is passed over, if there is a role besides.
 //  6. An invitation stands or falls by itself, whatever became of others.
 
 // InvitationStatus is what became of an invitation. Whether a pending one has expired is judged at the time of the question.
@@ -253,44 +252,52 @@ func (c AcceptInvitation) decide(s *State, by Actor, now time.Time) ([]*eventv1.
 		Body: &eventv1.Event_InvitationAccepted{InvitationAccepted: &eventv1.InvitationAccepted{}},
 	}))
 	inOrg := func(t time.Time) Effective { return s.orgRole(m, o, t) }
-	if inOrg(now).Role == "" {
-		for _, d := range s.overridesBeyond(i, o, u.ID, now) {
-			in, _ := s.projects.Get(d.project)
-			events = append(events, Place{o, in}.revoked(u.ID, d.grant))
-			if in == p {
-				without := *p
-				without.Overrides = p.Overrides.Without(u.ID)
-				p = &without
-			}
-		}
-	}
+	after := *s
 	if adds(inOrg, now, s.permissions(o, i.Role), s.Catalog().all) {
-		events = append(events, Place{Org: o}.granted(u.ID, m.Grant, Grant{Role: i.Role}))
-		m.Grant = Grant{Role: i.Role}
+		ends := s.overridesEnd(i, o, u.ID, m.until(), now)
+		for _, e := range append(ends, Place{Org: o}.granted(u.ID, m.Grant, Grant{Role: i.Role})) {
+			after.evolve(e, nil, moment{Time: now})
+			events = append(events, e)
+		}
 	}
 	if !ok || gone {
 		return events, nil
 	}
-	at := Place{o, p}
+	at, _ := after.Place("", i.Project)
+	m, _ = at.Org.Members.Get(u.ID)
 	inProject := func(t time.Time) Effective { return s.roleOf(u.ID, m, at, t) }
 	e := inProject(now)
 	blocked := e.Role == None && (e.By == ByProjectOverride || e.By == ByProjectGroup)
 	if !blocked && adds(inProject, now, s.permissions(o, i.ProjectRole), s.Catalog().allProject) {
-		old, _ := p.Overrides.Get(u.ID)
+		old, _ := at.Project.Overrides.Get(u.ID)
 		events = append(events, at.granted(u.ID, old, Grant{Role: i.ProjectRole}))
 	}
 	return events, nil
 }
 
-// overridesBeyond are the overrides of a user that hold more than an invitation gives: whoever sent it need not hold them.
-func (s *State) overridesBeyond(i *Invitation, o *Org, user UserID, now time.Time) []override {
-	return slices.DeleteFunc(s.overridesOf(o, user), func(d override) bool {
+// overridesEnd are the events by which overrides of a user that hold more than an invitation gives end when the membership did or
+// would have, because whoever sent the invitation need not hold them.
+func (s *State) overridesEnd(i *Invitation, o *Org, user UserID, until, now time.Time) (events []*eventv1.Event) {
+	if until.IsZero() {
+		return nil
+	}
+	for _, d := range s.overridesOf(o, user) {
 		gives := s.permissions(o, i.Role)
 		if d.project == i.Project {
 			gives = gives.Or(s.permissions(o, i.ProjectRole))
 		}
-		return s.permissions(o, d.grant.At(now)).And(s.Catalog().allProject).Within(gives)
-	})
+		if s.permissions(o, d.grant.At(now)).And(s.Catalog().allProject).Within(gives) {
+			continue
+		}
+		at, _ := s.Place("", d.project)
+		switch {
+		case expired(until, now):
+			events = append(events, at.revoked(user, d.grant))
+		case d.grant.ExpiresAt.IsZero() || d.grant.ExpiresAt.After(until):
+			events = append(events, at.granted(user, d.grant, Grant{d.grant.Role, until}))
+		}
+	}
+	return events
 }
 
 // adds tells whether a set for ever gives more than what is held, among the permissions that count: more of them, or more time.

@@ -40,14 +40,11 @@ func TestMachine(t *testing.T) {
 	t.Parallel()
 	accepted := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{state: &domain.State{}, base: &domain.State{}, model: newModel(), now: began, accepted: map[string]int{}}
-		for _, c := range opening {
-			m.do(t, instance, c)
-		}
+		m := opened(t)
 		m.accepted = accepted
 		// A run is some 30 steps; three in a row reach further.
 		for range 3 {
-			t.Repeat(map[string]func(*rapid.T){"": m.invariants, "step": func(t *rapid.T) { one(t, "action", m.actions())(t) }})
+			t.Repeat(map[string]func(*rapid.T){"": func(t *rapid.T) { m.invariants(t) }, "step": func(t *rapid.T) { one(t, "action", m.actions())(t) }})
 		}
 		m.everywhere(t)
 		m.replay(t)
@@ -63,6 +60,15 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// opened is the machine with something to begin with.
+func opened(t rapid.TB) *machine {
+	m := &machine{state: &domain.State{}, base: &domain.State{}, model: newModel(), now: began, accepted: map[string]int{}}
+	for _, c := range opening {
+		m.do(t, instance, c)
+	}
+	return m
+}
+
 func (m *machine) actions() []func(*rapid.T) {
 	return []func(*rapid.T){
 		m.passTime, func(t *rapid.T) { m.seal(t) }, m.orgCommand, m.placement, m.projectCommand, m.transfer, m.offer, m.grant, m.revoke,
@@ -71,7 +77,7 @@ func (m *machine) actions() []func(*rapid.T) {
 	}
 }
 
-// opening gives the machine something to begin with.
+// opening is what the machine begins with.
 var opening = []domain.Command{
 	domain.CreateInstance{LogID: "log", Pepper: "pep"},
 	register("u0"), register("u1"), register("u2"), register("u3"),
@@ -121,7 +127,7 @@ func ruleOf(c domain.Command) domain.Rule {
 }
 
 // do gives a command. A refusal changes nothing; what is accepted goes into the log, the state and the model.
-func (m *machine) do(t *rapid.T, by domain.Actor, c domain.Command) {
+func (m *machine) do(t rapid.TB, by domain.Actor, c domain.Command) {
 	preview := m.preview(by, c)
 	m.steps++
 	digested := m.steps%8 == 0 // reading all of the state takes long
@@ -157,7 +163,7 @@ func (m *machine) do(t *rapid.T, by domain.Actor, c domain.Command) {
 }
 
 // collect adds a command's outcome to the commit that is being collected, as the engine does.
-func (m *machine) collect(t *rapid.T, by domain.Actor, events []*eventv1.Event) {
+func (m *machine) collect(t rapid.TB, by domain.Actor, events []*eventv1.Event) {
 	if m.open == nil {
 		m.base = m.state
 		m.open = &eventv1.Commit{Parent: uint64(m.base.Position), Time: stamp(m.now)}
@@ -171,7 +177,7 @@ func (m *machine) collect(t *rapid.T, by domain.Actor, events []*eventv1.Event) 
 }
 
 // seal ends the commit that is being collected: folded as a whole it gives the state that its commands left one by one.
-func (m *machine) seal(t interface{ Fatal(...any) }) {
+func (m *machine) seal(t rapid.TB) {
 	if m.open == nil {
 		return
 	}
@@ -189,7 +195,7 @@ func (m *machine) seal(t interface{ Fatal(...any) }) {
 }
 
 // replay folds the whole log from nothing.
-func (m *machine) replay(t *rapid.T) {
+func (m *machine) replay(t rapid.TB) {
 	m.seal(t)
 	s := &domain.State{}
 	for i, c := range m.log {

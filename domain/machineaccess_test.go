@@ -10,7 +10,7 @@ import (
 
 // checks holds what Check answers about every actor at every place against the model: one part of the questions out of several,
 // because all of them take long.
-func (m *machine) checks(t *rapid.T, part, of int) {
+func (m *machine) checks(t rapid.TB, part, of int) {
 	actors := []domain.Actor{instance}
 	for _, u := range sorted(m.model.users) {
 		actors = append(actors, user(u))
@@ -34,7 +34,7 @@ func (m *machine) checks(t *rapid.T, part, of int) {
 	}
 }
 
-func (m *machine) place(t *rapid.T, o domain.OrgID, p domain.ProjectID) domain.Place {
+func (m *machine) place(t rapid.TB, o domain.OrgID, p domain.ProjectID) domain.Place {
 	place, err := m.state.Place(o, p)
 	if err != nil || place.Org.ID != o {
 		t.Fatalf("%s %s is at %v, %v", o, p, place.Org, err)
@@ -43,7 +43,7 @@ func (m *machine) place(t *rapid.T, o domain.OrgID, p domain.ProjectID) domain.P
 }
 
 // everywhere asks all that can be asked.
-func (m *machine) everywhere(t *rapid.T) {
+func (m *machine) everywhere(t rapid.TB) {
 	m.checks(t, 0, 1)
 	m.keySets(t, 0, 1)
 	m.explanations(t)
@@ -59,7 +59,7 @@ func (m *machine) everywhere(t *rapid.T) {
 }
 
 // explanations: Explain answers as Check does, and some step says why.
-func (m *machine) explanations(t *rapid.T) {
+func (m *machine) explanations(t rapid.TB) {
 	for _, q := range m.model.questions() {
 		place, p := m.place(t, q.org, q.project), m.state.Catalog().Parse(q.level, q.name)
 		if p == 0 {
@@ -95,7 +95,7 @@ type reached struct {
 }
 
 // accessible: AccessibleAfter is what brute force finds, from everywhere on.
-func (m *machine) accessible(t *rapid.T) {
+func (m *machine) accessible(t rapid.TB) {
 	for u, account := range m.model.users {
 		var want []reached
 		for _, o := range sorted(m.model.orgs) {
@@ -132,7 +132,7 @@ func (m *machine) accessible(t *rapid.T) {
 }
 
 // subjects: SubjectsAfter is what Check says of everybody, from everywhere on.
-func (m *machine) subjects(t *rapid.T) {
+func (m *machine) subjects(t rapid.TB) {
 	for _, q := range m.model.questions() {
 		place, p := m.place(t, q.org, q.project), m.state.Catalog().Parse(q.level, q.name)
 		for _, admins := range []bool{false, true} {

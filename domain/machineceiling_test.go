@@ -42,7 +42,7 @@ func (m *model) questions() (list []asked) {
 
 // withinGrantCeiling holds what users gain and lose by a command against what its actor holds, now and whenever a grant ends:
 // of a command that gives or takes rights. Who leaves loses, an invitation gives what is in it.
-func (m *machine) withinGrantCeiling(t *rapid.T, old *model, by domain.Actor, c domain.Command) {
+func (m *machine) withinGrantCeiling(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
 	may := func(_ domain.UserID, q asked, _ bool) bool {
 		return old.mayGive(by, q.levelled, q.org, q.project, m.now)
 	}
@@ -101,7 +101,7 @@ func (m *machine) moments(old *model) []time.Time {
 }
 
 // holdsContent: what a role, a group or an invitation holds the actor holds as well, whether or not anybody has it.
-func (m *machine) holdsContent(t *rapid.T, old *model, by domain.Actor, c domain.Command) {
+func (m *machine) holdsContent(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
 	within := func(set permissions, o domain.OrgID, p domain.ProjectID) {
 		if !old.mayGiveAll(by, set, o, p, m.now) {
 			t.Fatalf("%s: %T %+v: holds %q in %s %s, which the actor does not", by, c, c, set.names(), o, p)
@@ -162,7 +162,7 @@ func (m *machine) holdsContent(t *rapid.T, old *model, by domain.Actor, c domain
 }
 
 // withinKeyCeiling holds the permissions of an accepted key command against what the actor holds.
-func (m *machine) withinKeyCeiling(t *rapid.T, old *model, by domain.Actor, c domain.Command) {
+func (m *machine) withinKeyCeiling(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
 	var id domain.KeyID
 	had := permissions{}
 	switch c := c.(type) {
@@ -191,7 +191,7 @@ func (m *machine) withinKeyCeiling(t *rapid.T, old *model, by domain.Actor, c do
 
 // withinCaller: what is done with a key makes no key live longer than that one does, and with a person's only if it holds
 // everything.
-func (m *machine) withinCaller(t *rapid.T, old *model, by domain.Actor, c domain.Command) {
+func (m *machine) withinCaller(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
 	caller := old.keys[by.Key]
 	if caller == nil {
 		return
@@ -220,7 +220,7 @@ func (m *machine) withinCaller(t *rapid.T, old *model, by domain.Actor, c domain
 }
 
 // withinQuotas: no command lets in more than a plan has room for. Rotation always may, and so may Init.
-func (m *machine) withinQuotas(t *rapid.T, old *model, c domain.Command) {
+func (m *machine) withinQuotas(t rapid.TB, old *model, c domain.Command) {
 	switch c.(type) {
 	case domain.RotateKey, domain.Init:
 		return
@@ -239,7 +239,7 @@ func (m *machine) withinQuotas(t *rapid.T, old *model, c domain.Command) {
 }
 
 // withinPolicy holds new names and new organizations against the policy.
-func (m *machine) withinPolicy(t *rapid.T, old *model, by domain.Actor, c domain.Command) {
+func (m *machine) withinPolicy(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
 	match := func(pattern, name string) {
 		if !old.policy.naming.WarnOnly && !regexp.MustCompile(pattern).MatchString(name) {
 			t.Fatalf("%s: %T %+v: the policy wants %q", by, c, c, pattern)

@@ -12,7 +12,7 @@ import (
 )
 
 // invariants hold after every step. What takes long is asked in part: all of it at the end, see everywhere.
-func (m *machine) invariants(t *rapid.T) {
+func (m *machine) invariants(t rapid.TB) {
 	m.sameOrgs(t)
 	m.sameProjects(t)
 	m.sameUsers(t)
@@ -25,7 +25,7 @@ func (m *machine) invariants(t *rapid.T) {
 	m.checks(t, m.steps%5, 5)
 }
 
-func (m *machine) sameOrgs(t *rapid.T) {
+func (m *machine) sameOrgs(t rapid.TB) {
 	for id, want := range m.model.orgs {
 		got, ok := m.state.Org(id)
 		if !ok || got.Name != want.name || got.Status != want.status || got.Claimed != want.owned || got.Plan != want.plan ||
@@ -61,7 +61,7 @@ func (m *machine) sameOrgs(t *rapid.T) {
 	}
 }
 
-func (m *machine) sameMembers(t *rapid.T, id domain.OrgID, got *domain.Org, want *modelOrg) {
+func (m *machine) sameMembers(t rapid.TB, id domain.OrgID, got *domain.Org, want *modelOrg) {
 	for u := range m.model.users {
 		member, ok := got.Members.Get(u)
 		account, _ := m.state.User(u)
@@ -101,7 +101,7 @@ func (m *machine) keysHeld(in func(*modelKey) bool) (n int) {
 	return n
 }
 
-func (m *machine) sameSet(t *rapid.T, what string, got domain.PermissionSet, want permissions) {
+func (m *machine) sameSet(t rapid.TB, what string, got domain.PermissionSet, want permissions) {
 	for _, level := range []domain.Level{domain.OrgLevel, domain.ProjectLevel} {
 		var names []string
 		for l := range want {
@@ -115,7 +115,7 @@ func (m *machine) sameSet(t *rapid.T, what string, got domain.PermissionSet, wan
 	}
 }
 
-func (m *machine) sameProjects(t *rapid.T) {
+func (m *machine) sameProjects(t rapid.TB) {
 	for id, want := range m.model.projects {
 		got, ok := m.state.Project(id)
 		if !ok || got.Org != want.org || got.Name != want.name || (got.Status == domain.Deleted) != want.deleted || !sameGrants(got.Overrides, want.overrides) {
@@ -150,7 +150,7 @@ func sameGrants(got domain.Table[domain.UserID, domain.Grant], want map[domain.U
 	return got.Len() == len(want)
 }
 
-func (m *machine) sameUsers(t *rapid.T) {
+func (m *machine) sameUsers(t rapid.TB) {
 	for id, want := range m.model.users {
 		got, ok := m.state.User(id)
 		if !ok || got.Status != want.status || got.EmailDigest != want.email || got.Home != want.home {
@@ -182,7 +182,7 @@ func (m *machine) sameUsers(t *rapid.T) {
 }
 
 // sameKeys: what a key is never changes, and it is good as long as the model says.
-func (m *machine) sameKeys(t *rapid.T) {
+func (m *machine) sameKeys(t rapid.TB) {
 	for id, want := range m.model.keys {
 		k, ok := m.state.Key(id)
 		if !ok || k.ID != id || k.Public != want.public || k.Verifier != want.verifier ||
@@ -205,7 +205,7 @@ func (m *machine) sameKeys(t *rapid.T) {
 }
 
 // keySets compares what keys hold: a part of the keys out of several.
-func (m *machine) keySets(t *rapid.T, part, of int) {
+func (m *machine) keySets(t rapid.TB, part, of int) {
 	for i, id := range sorted(m.model.keys) {
 		if i%of == part {
 			k, _ := m.state.Key(id)
@@ -214,7 +214,7 @@ func (m *machine) keySets(t *rapid.T, part, of int) {
 	}
 }
 
-func (m *machine) sameGroups(t *rapid.T) {
+func (m *machine) sameGroups(t rapid.TB) {
 	n := 0
 	for _, o := range m.state.Orgs().All() {
 		n += o.Groups.Len()
@@ -239,7 +239,7 @@ func (m *machine) sameGroups(t *rapid.T) {
 	}
 }
 
-func (m *machine) sameInvitations(t *rapid.T) {
+func (m *machine) sameInvitations(t rapid.TB) {
 	n := 0
 	for _, o := range m.state.Orgs().All() {
 		n += o.Invitations.Len()
@@ -271,7 +271,7 @@ func (m *machine) sameInvitations(t *rapid.T) {
 	}
 }
 
-func (m *machine) sameOffers(t *rapid.T) {
+func (m *machine) sameOffers(t rapid.TB) {
 	pending := map[domain.ProjectID]domain.OfferID{}
 	for id, want := range m.model.offers {
 		got, ok := m.state.Offer(id)
@@ -301,7 +301,7 @@ func (m *machine) sameOffers(t *rapid.T) {
 	}
 }
 
-func (m *machine) sameInstance(t *rapid.T) {
+func (m *machine) sameInstance(t rapid.TB) {
 	if got := m.state.Instance.Pepper(); got != m.model.pepper {
 		t.Fatalf("the pepper is %q, want %q", got, m.model.pepper)
 	}

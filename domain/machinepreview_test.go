@@ -39,7 +39,7 @@ func (m *machine) preview(by domain.Actor, c domain.Command) *foretold {
 }
 
 // foretells: who is told of obstacles is refused for the first of them, who is told of all and of none is not refused.
-func (f *foretold) foretells(t *rapid.T, err error) {
+func (f *foretold) foretells(t rapid.TB, err error) {
 	if f == nil {
 		return
 	}
@@ -57,7 +57,7 @@ func (f *foretold) foretells(t *rapid.T, err error) {
 }
 
 // cameTrue holds what was foretold against what happened.
-func (f *foretold) cameTrue(t *rapid.T, m *machine, old *model) {
+func (f *foretold) cameTrue(t rapid.TB, m *machine, old *model) {
 	if f == nil {
 		return
 	}

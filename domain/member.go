@@ -94,14 +94,17 @@ func (c GrantRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 	if old.equal(wanted) {
 		return nil, nil
 	}
-	sets := []PermissionSet{s.permissions(at.Org, role), s.roleOf(c.User, m, at, now).set}
+	sets := []PermissionSet{s.permissions(at.Org, role)}
+	for _, when := range m.moments(now) {
+		sets = append(sets, s.roleOf(c.User, m, at, when).set)
+		if !wanted.ExpiresAt.IsZero() || !old.ExpiresAt.IsZero() {
+			// What a grant leaves when it ends is given with it, or taken by another in its place.
+			sets = append(sets, s.under(m, at, when))
+		}
+	}
 	if at.Project == nil && !old.ExpiresAt.Equal(wanted.ExpiresAt) {
 		// Overrides sleep and wake with the membership.
 		sets = append(sets, s.overrideSets(at.Org, c.User, now)...)
-	}
-	if !wanted.ExpiresAt.IsZero() || !old.ExpiresAt.IsZero() {
-		// What a grant leaves when it ends is given with it, or taken by another in its place.
-		sets = append(sets, s.under(m, at, now))
 	}
 	if err := s.withinCeiling(by, at, now, sets...); err != nil {
 		return nil, err
@@ -138,7 +141,10 @@ func (c RevokeRole) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event,
 	}
 	m, _ := at.Org.Members.Get(c.User)
 	body := &eventv1.RoleRevoked{}
-	sets := []PermissionSet{s.roleOf(c.User, m, at, now).set, s.under(m, at, now)}
+	sets := []PermissionSet{s.roleOf(c.User, m, at, now).set}
+	for _, when := range m.moments(now) {
+		sets = append(sets, s.under(m, at, when))
+	}
 	if at.Project != nil {
 		old, ok := at.Project.Overrides.Get(c.User)
 		if !ok {
@@ -280,6 +286,22 @@ func (s *State) withinCeiling(by Actor, at Place, now time.Time, sets ...Permiss
 		}
 	}
 	return nil
+}
+
+// until is when a membership ends by itself; zero for never.
+func (m Member) until() time.Time {
+	if len(m.Groups) > 0 {
+		return time.Time{}
+	}
+	return m.ExpiresAt
+}
+
+// moments are now and when the role granted in the organization ends: something else may count from then on.
+func (m Member) moments(now time.Time) []time.Time {
+	if m.ExpiresAt.After(now) {
+		return []time.Time{now, m.ExpiresAt}
+	}
+	return []time.Time{now}
 }
 
 // under is what a member holds at a place without the grant of their own there.

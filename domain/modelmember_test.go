@@ -160,26 +160,17 @@ func (m *model) invitation(token []byte, id domain.InvitationID) *modelInvitatio
 	return m.invitations[id]
 }
 
-// accept gives what adds to what the person has. Who had no membership in force gets none of the overrides that slept and hold
-// more than the invitation.
+// accept gives what adds to what the person has. Overrides that hold more than the invitation end with the membership that there
+// was, if that had an end.
 func (m *model) accept(i *modelInvitation, u domain.UserID, now time.Time) {
 	if i.status == domain.InvitationAccepted {
 		return
 	}
 	i.status, i.user = domain.InvitationAccepted, u
-	if roles, _ := m.granted(u, i.org, "", now); len(roles) == 0 {
-		for id, p := range m.projects {
-			gives := m.givenBy(i.org, i.role)
-			if id == i.project {
-				gives = gives.with(m.givenBy(i.org, i.projectRole))
-			}
-			g := p.overrides[u]
-			if p.org == i.org && !over(g.ExpiresAt, now) && !m.givenBy(i.org, g.Role).inProjects().within(gives) {
-				delete(p.overrides, u)
-			}
-		}
-	}
 	if m.adds(u, i.org, "", i.role, now) {
+		if end := m.orgs[i.org].members[u].ExpiresAt; !end.IsZero() && len(m.groupsOf(u, i.org)) == 0 {
+			m.endOverrides(i, u, end, now)
+		}
 		m.orgs[i.org].members[u] = domain.Grant{Role: i.role}
 	}
 	p := m.projects[i.project]
@@ -188,6 +179,24 @@ func (m *model) accept(i *modelInvitation, u domain.UserID, now time.Time) {
 	}
 	if m.adds(u, i.org, i.project, i.projectRole, now) {
 		p.overrides[u] = domain.Grant{Role: i.projectRole}
+	}
+}
+
+func (m *model) endOverrides(i *modelInvitation, u domain.UserID, end, now time.Time) {
+	for id, p := range m.projects {
+		gives := m.givenBy(i.org, i.role)
+		if id == i.project {
+			gives = gives.with(m.givenBy(i.org, i.projectRole))
+		}
+		g, ok := p.overrides[u]
+		if !ok || p.org != i.org || over(g.ExpiresAt, now) || m.givenBy(i.org, g.Role).inProjects().within(gives) {
+			continue
+		}
+		if over(end, now) {
+			delete(p.overrides, u)
+		} else if g.ExpiresAt.IsZero() || g.ExpiresAt.After(end) {
+			p.overrides[u] = domain.Grant{Role: g.Role, ExpiresAt: end}
+		}
 	}
 }
 
@@ -206,12 +215,16 @@ func (m *model) adds(u domain.UserID, o domain.OrgID, p domain.ProjectID, r doma
 	if p != "" {
 		gets = gets.inProjects()
 	}
-	roles, until := m.granted(u, o, p, now)
-	more := len(roles) == 0 || !maps.Equal(m.heldBy(u, o, p, now), gets) || !until.IsZero()
-	for t := now; m.heldBy(u, o, p, t).within(gets); t = until {
-		if _, until = m.granted(u, o, p, t); until.IsZero() {
-			return more
+	ends := []time.Time{m.orgs[o].members[u].ExpiresAt}
+	if p != "" {
+		ends = append(ends, m.projects[p].overrides[u].ExpiresAt)
+	}
+	for _, end := range ends {
+		if end.After(now) && !m.heldBy(u, o, p, end).within(gets) {
+			return false
 		}
 	}
-	return false
+	roles, until := m.granted(u, o, p, now)
+	had := m.heldBy(u, o, p, now)
+	return len(roles) == 0 || had.within(gets) && (!maps.Equal(had, gets) || !until.IsZero())
 }

@@ -123,7 +123,9 @@ var policyEffectRows = func() (rows []row) {
 
 const newText = `user_id:"new" user_registered{email{subject:"new" data:"new@example.com"} email_digest:"digest of new" name{subject:"new" data:"new"}}`
 
-func becomes(where, grant string) string { return ` & ` + where + ` user_id:"new" role_granted{grant{` + grant + `}}` }
+func becomes(where, grant string) string {
+	return ` & ` + where + ` user_id:"new" role_granted{grant{` + grant + `}}`
+}
 
 // signUpRows: it never keeps anybody from registering. They fail if what is not there any more or full is given, or one role is
 // given twice: tried, for each.

@@ -35,7 +35,7 @@ var transferLimitRows = func() (rows []row) {
 		team(domain.Viewer, domain.Viewer, "sam"), group("other", domain.Viewer),
 		domain.CreateGroup{ID: "crew", Org: "acme", GroupName: "Crew", ProjectRoles: inProjects("web", "NONE")})
 	passes("pending invitations lose it", moveText+`changed_invitation_ids:"both" changed_invitation_ids:"inv"}`, move,
-		invite("both", "sam", "", "web", domain.Viewer, domain.Viewer), inviteTo("", "web", "", domain.Viewer), invite("org", "sam", "acme", "", domain.Viewer, ""),
+		invite("both", "who", "", "web", domain.Viewer, domain.Viewer), inviteTo("", "web", "", domain.Viewer), invite("org", "sam", "acme", "", domain.Viewer, ""),
 		invite("gone", "gary", "", "web", "", domain.Viewer), domain.RevokeInvitation{ID: "gone"})
 	passes("a pending offer ends", moveText+`}`, move, offer("web", "empty"))
 	passes("an override of a role of the source's own ends, whatever the target has", moveText+`dropped_overrides{user_id:"ivan" grant{role:"Editor"}}}`, keep,

@@ -114,8 +114,8 @@ func TestAPIPlanCountsLiveKeys(t *testing.T) {
 	apiRefused(t, owner, &tenurev1.RestoreProjectRequest{ProjectId: a.project}, connect.CodeResourceExhausted, domain.QuotaExceeded)
 }
 
-// Fifty callers at once, on two servers, fill a quota of ten exactly. Seen to fail when roomForProject is asked on the state that
-// the request was admitted with instead of the one that decides.
+// Fifty callers at once, on two servers, fill a quota of ten exactly. Seen to fail when roomForProject counts on a
+// state that is 20 ms old.
 func TestAPIPlanQuotaUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	s, other, _ := apiPair(t)

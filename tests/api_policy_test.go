@@ -140,7 +140,7 @@ func TestAPIPolicyOrgCreators(t *testing.T) {
 }
 
 // A new person gets what the policy gives at sign-up, as far as it is there; what is broken in it stops nobody. Seen to fail when
-// signUp answers an error for a role that is gone.
+// signUp does not look whether there is room.
 func TestAPIPolicySignUp(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)

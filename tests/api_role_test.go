@@ -138,7 +138,7 @@ func TestAPIRoleLists(t *testing.T) {
 		if req.PageToken = res.NextPageToken; req.PageToken == "" || pages > 20 {
 			break
 		}
-		if last := got[len(got)-1]; last == "alpha" || last == "Delta" {
+		if last := got[len(got)-1]; last == "alpha" || last == "beta" {
 			apiOK[*tenurev1.DeleteRoleResponse](t, s.admin(), &tenurev1.DeleteRoleRequest{OrgId: a.org, Role: last})
 		}
 	}

@@ -246,6 +246,10 @@ func TestApplyInterrupted(t *testing.T) {
 			if connect.CodeOf(err) != connect.CodeInternal || len(r.NotDone) == 0 || len(r.Done)+len(r.NotDone) != len(plan.List) {
 				t.Fatalf("%v, %d of %d done", err, len(r.Done), len(plan.List))
 			}
+			// What comes last waits for all the others.
+			if last := plan.List[len(plan.List)-1].Title(); r.NotDone[len(r.NotDone)-1].Title() != last {
+				t.Errorf("%q was done", last)
+			}
 			applied(t, applyAs(s, apiAdminKey, nil), f, tenancy.PlanOptions{Prune: true})
 		})
 	}

@@ -1,0 +1,74 @@
+package domain_test
+
+import (
+	"testing"
+
+	"github.com/tenurehq/tenure/domain"
+)
+
+type line struct {
+	by   domain.Actor
+	when domain.Command
+}
+
+// TestMachineStories: what random commands come to once in thousands of runs, looked at as the machine looks at everything. u2 is
+// an ADMIN of o0 who holds less than the OWNER of p0. Each of these was a hole, or was thought to be one.
+func TestMachineStories(t *testing.T) {
+	t.Parallel()
+	untilTomorrow := func(r domain.Role) line {
+		return line{instance, domain.GrantRole{Org: "o0", User: "u3", Role: r, ExpiresAt: in(24 * hour)}}
+	}
+	owner := line{instance, domain.GrantRole{Project: "p0", User: "u3", Role: domain.Owner}}
+	ownerGroup := line{instance, domain.UpdateGroup{ID: "g0", Role: domain.Owner}}
+	add, remove := domain.UpdateGroup{ID: "g0", Add: []domain.UserID{"u3"}}, domain.UpdateGroup{ID: "g0", Remove: []domain.UserID{"u3"}}
+	admin := user("u2")
+	invite := func(role domain.Role) line {
+		return line{admin, domain.Invite{ID: "i0", Org: "o0", Role: role, Email: sealed("i0", "e"), EmailDigest: []byte("digest of u3"), TokenHash: []byte("t")}}
+	}
+	accept := line{user("u3"), domain.AcceptInvitation{TokenHash: []byte("t")}}
+	atBoth := domain.CatalogEntry{Level: domain.OrgLevel, Name: "own:both", From: domain.RoleMember}
+	inProject := domain.CatalogEntry{Level: domain.ProjectLevel, Name: "own:both", From: domain.RoleMember}
+	for _, c := range []struct {
+		name  string
+		lines []line
+	}{
+		{"a group keeps an override alive", []line{untilTomorrow(domain.RoleMember), {instance, remove}, owner, {admin, add}}},
+		{"a group leaves an override to die", []line{untilTomorrow(domain.RoleMember), owner, {admin, remove}}},
+		{"a group ends, and with it an override", []line{untilTomorrow(domain.RoleMember), owner, {admin, domain.DeleteGroup{ID: "g0"}}}},
+		{"a group's role in a project goes, and what comes later shows", []line{
+			untilTomorrow(domain.Viewer), ownerGroup,
+			{instance, domain.CreateGroup{ID: "g1", Org: "o0", GroupName: "b", ProjectRoles: []domain.ProjectRole{{Project: "p0", Role: domain.Viewer}}, Users: []domain.UserID{"u3"}}},
+			{admin, domain.UpdateGroup{ID: "g1", DropProjects: []domain.ProjectID{"p0"}}},
+		}},
+		{"a block goes, and what comes later shows", []line{
+			ownerGroup, untilTomorrow(domain.Viewer), {instance, domain.GrantRole{Project: "p0", User: "u3", Role: domain.None}},
+			{admin, domain.RevokeRole{Project: "p0", User: "u3"}},
+		}},
+		{"a block covers what comes later", []line{ownerGroup, untilTomorrow(domain.Viewer), {admin, domain.GrantRole{Project: "p0", User: "u3", Role: domain.None}}}},
+		{"a role for good covers what comes later", []line{ownerGroup, untilTomorrow(domain.Viewer), {admin, domain.GrantRole{Org: "o0", User: "u3", Role: domain.Viewer}}}},
+		{"an invitation keeps an override alive", []line{untilTomorrow(domain.RoleMember), {instance, remove}, owner, invite(domain.Admin), accept}},
+		{"an invitation covers what comes later", []line{ownerGroup, untilTomorrow(domain.Viewer), invite(domain.Admin), accept}},
+		{"NONE holds nothing", []line{
+			{system, domain.ExtendCatalog{Own: []domain.CatalogEntry{{Level: domain.OrgLevel, Name: "own:org", From: domain.None}}}}, invite(domain.None), accept,
+		}},
+		{"a name comes to stand for more", []line{
+			{system, domain.ExtendCatalog{Own: []domain.CatalogEntry{atBoth}}}, {instance, domain.CreateKey{Minted: minted("k5"), Org: "o0", Permissions: words("own:both")}},
+			{system, domain.ExtendCatalog{Own: []domain.CatalogEntry{atBoth, inProject}}}, {instance, domain.RotateKey{ID: "k5", Successor: minted("k6")}},
+		}},
+		{"a name of both levels, of which somebody holds one", []line{
+			{instance, domain.DefineRole{Org: "o0", Role: "RZ", OrgPermissions: words("auditLogs:read organization:CRUD_apiKeys")}},
+			{instance, domain.GrantRole{Org: "o0", User: "u3", Role: "RZ"}}, {user("u3"), domain.CreateKey{Minted: minted("k5"), Org: "o0"}},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := opened(t)
+			for _, l := range c.lines {
+				m.do(t, l.by, l.when)
+				m.invariants(t)
+			}
+			m.everywhere(t)
+			m.replay(t)
+		})
+	}
+}
