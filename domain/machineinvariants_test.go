@@ -310,6 +310,9 @@ func (m *machine) sameInstance(t rapid.TB) {
 		if !e.Own {
 			continue
 		}
+		if e.From == domain.None {
+			t.Fatalf("NONE holds %s", e.Name)
+		}
 		if own++; m.model.own[levelled{e.Level, e.Name}] != e.From {
 			t.Fatalf("the operator's %+v, want %+v", e, m.model.own)
 		}

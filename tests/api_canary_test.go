@@ -51,7 +51,17 @@ func TestAPICanary(t *testing.T) {
 		"the admin key": apiAdminKey, "an e-mail": a.owner.email, "a name": a.owner.name,
 		"a personal secret": a.owner.key.secret, "an organization's secret": a.orgKey.secret, "a project's secret": a.projectKey.secret,
 		"a wrong secret": "sk-tn-canarycanarycanary", "a user agent": "canary-agent/1.0", "an address": "203.0.113.77",
+		"an invitation's token": a.token, "an invited address": "canary.invited@example.com", "a listed address": "canary.listed@example.com",
+		"an account elsewhere": "canary-subject-77", "a service account's name": "canary account",
 	}
+	apiOK[*tenurev1.InviteResponse](t, s.admin(), &tenurev1.InviteRequest{OrgId: a.org, Email: canaries["an invited address"], Role: "VIEWER"})
+	apiOK[*tenurev1.UpdatePolicyResponse](t, s.admin(), &tenurev1.UpdatePolicyRequest{OrgCreators: &tenurev1.OrgCreatorsPolicy{
+		Who: tenurev1.OrgCreatorsPolicy_WHO_LISTED, Emails: []string{canaries["a listed address"]},
+	}})
+	apiOK[*tenurev1.LinkIdentityResponse](t, s.admin(), &tenurev1.LinkIdentityRequest{
+		UserId: a.owner.id, Issuer: "https://accounts.example.com", Subject: canaries["an account elsewhere"],
+	})
+	apiOK[*tenurev1.CreateServiceAccountResponse](t, s.admin(), &tenurev1.CreateServiceAccountRequest{OrgId: a.org, Name: canaries["a service account's name"]})
 	for _, caller := range []apiCaller{
 		s.bearer(a.projectKey.secret), s.basic(a.orgKey.public, a.orgKey.secret), s.bearer(a.owner.key.secret),
 		s.bearer(canaries["a wrong secret"]), s.basic(a.orgKey.public, a.projectKey.secret), s.anonymous(), s.admin(),

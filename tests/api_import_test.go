@@ -129,7 +129,7 @@ func TestAPIImportOfBcryptIsRehashed(t *testing.T) {
 }
 
 // Guesses at an imported key are few, also when many come at once, and its right secret waits with them; other keys and public
-// parts that nobody has are not held up. Seen to fail when verify counts guesses only before it waits its turn: all forty are then
+// parts that nobody has are not held up. Seen to fail when verify counts guesses only before it waits its turn: more are then
 // looked at.
 func TestAPIImportGuessesAreFew(t *testing.T) {
 	t.Parallel()

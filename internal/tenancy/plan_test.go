@@ -98,8 +98,8 @@ organizations:
 `
 
 // Each row is what a file leads to from the same installation. Fails if a section that is absent is emptied, if pruning
-// happens without being asked for, or if an order is wrong: tried by leaving out the checks for nil and Prune, and by giving all
-// changes the same step.
+// happens without being asked for, or if an order is wrong: tried by leaving out the checks for nil and Prune, and the
+// sorting.
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	prune := PlanOptions{Prune: true}
@@ -113,6 +113,10 @@ func TestPlan(t *testing.T) {
 		"an absent section":  {"organizations: [{name: acme}]", prune, nil},
 		"an absent field":    {"organizations: [{name: acme, projects: [{name: app}]}]", PlanOptions{}, nil},
 		"empty, not pruning": {"organizations: [{name: acme, members: [], projects: [], keys: [], groups: [], roles: [], service_accounts: []}]", PlanOptions{}, nil},
+		"empty further inside, not pruning": {
+			"instance_admins: []\norganizations: [{name: acme, groups: [{name: ops, members: [], project_roles: {}}], projects: [{name: app, overrides: [], keys: []}]}]",
+			PlanOptions{}, nil,
+		},
 		"empty, pruning": {
 			"organizations: [{name: acme, members: [], projects: [], keys: [], groups: [], roles: [], service_accounts: []}]", prune,
 			[]string{

@@ -159,7 +159,7 @@ func (p *Present) sayable() *File {
 
 // Whatever an installation holds, its export is a file without mistakes, the same each time, that says it all and changes
 // nothing there, not even when it prunes. Fails if a field is not written, or compared otherwise than it is written: tried with
-// the expiry of members, the networks of keys, and the names of projects that differ from "app" in case.
+// the expiry of members and the networks of keys.
 func TestExportChangesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
