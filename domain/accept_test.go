@@ -19,6 +19,7 @@ const (
 	miaBecomes         = ` & org_ids:"acme" user_id:"mia" role_granted{grant{`
 	miaBecomesInWeb    = ` & ` + inWeb + ` user_id:"mia" role_granted{grant{`
 	samLosesInWeb      = ` & ` + inWeb + ` user_id:"sam" role_revoked{grant{`
+	miaLosesInWeb      = miaBecomesInWeb + `old{role:"OWNER"} new{role:"OWNER" expires_at{@1h}}}}`
 	sleepingOwnerInWeb = samLosesInWeb + `role:"OWNER"}}`
 )
 
@@ -132,6 +133,16 @@ var acceptRows = []row{
 		name: "a block of who was no member any more stays", by: user("sam"), after: hour, when: accept,
 		given: []domain.Command{expiringMember("acme", "sam"), override("sam", domain.None, never), inviteTo("", "web", domain.Viewer, domain.Admin)},
 		then:  samAcceptsInWeb + samBecomes + `old{role:"MEMBER" expires_at{@1h}} new{role:"VIEWER"}}}`,
+	},
+
+	{
+		name: "an OWNER's override ends when the membership would have", by: user("mia"), when: accept,
+		given: miaIs(domain.RoleMember, override("mia", domain.Owner, never), expiringMember("acme", "mia")),
+		then:  miaAccepts + miaLosesInWeb + miaBecomes + `old{role:"MEMBER" expires_at{@1h}} new{role:"MEMBER"}}}`,
+	}, {
+		name: "an OWNER's override that ends before the membership would have", by: user("mia"), when: accept,
+		given: miaIs(domain.RoleMember, override("mia", domain.Owner, in(hour/2)), expiringMember("acme", "mia")),
+		then:  miaAccepts + miaBecomes + `old{role:"MEMBER" expires_at{@1h}} new{role:"MEMBER"}}}`,
 	},
 
 	// What became of places and roles meanwhile.

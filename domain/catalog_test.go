@@ -55,6 +55,9 @@ var catalogRows = []row{
 		name: "from no role", by: system, when: domain.ExtendCatalog{Own: []domain.CatalogEntry{entry(domain.OrgLevel, "reports:read", "Editor")}},
 		code: domain.CodeInvalid, reason: domain.InvalidField,
 	}, {
+		name: "from NONE, which holds nothing", by: system, when: domain.ExtendCatalog{Own: []domain.CatalogEntry{entry(domain.OrgLevel, "reports:read", "none")}},
+		code: domain.CodeInvalid, reason: domain.InvalidField,
+	}, {
 		name: "more than there is room for", by: system, when: numbered(0, 300), code: domain.CodeExhausted, reason: domain.TooMany,
 	}, {
 		name: "more than there is room for beside those taken away", by: system, given: []domain.Command{numbered(0, 100)}, when: numbered(100, 200),

@@ -70,6 +70,16 @@ var detourRows = func() []row {
 			given: append(admins[:5:5], partialKeys...), code: domain.CodeDenied, reason: domain.KeyCeiling,
 		},
 
+		// A name may stand for two levels.
+		{
+			name: "everything, by who holds a name at one level alone", by: user("sam"), when: domain.CreateKey{Minted: minted("k"), Org: "acme"},
+			given: []domain.Command{
+				domain.DefineRole{Org: "acme", Role: "Keeper", OrgPermissions: words("organization:CRUD_apiKeys auditLogs:read"), ProjectPermissions: words("project:read")},
+				domain.GrantRole{Org: "acme", User: "sam", Role: "Keeper"},
+			},
+			then: createdText(`org_ids:"acme"`, "k", inText("permissions", words("organization:CRUD_apiKeys project:read"))),
+		},
+
 		// Imported keys hold what their principal does, and are handled as any other.
 		{
 			name: "with an imported key of a person, more than the person may", by: pat("k", "vic"), when: domain.UpdateProject{ID: "web", ProjectName: new("Mine")},

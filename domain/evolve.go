@@ -105,9 +105,9 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 	case *eventv1.Event_TransferOffered:
 		s.transferOffered(e, body.TransferOffered, at)
 	case *eventv1.Event_TransferDeclined:
-		s.endOffer(ProjectID(e.ProjectId), OfferDeclined)
+		s.endOffer(OfferID(e.OfferId), OfferDeclined)
 	case *eventv1.Event_TransferCancelled:
-		s.endOffer(ProjectID(e.ProjectId), OfferCancelled)
+		s.endOffer(OfferID(e.OfferId), OfferCancelled)
 
 	case *eventv1.Event_UserRegistered:
 		s.userRegistered(e, body.UserRegistered, at)

@@ -72,7 +72,7 @@ func opened(t rapid.TB) *machine {
 func (m *machine) actions() []func(*rapid.T) {
 	return []func(*rapid.T){
 		m.passTime, func(t *rapid.T) { m.seal(t) }, m.orgCommand, m.placement, m.projectCommand, m.transfer, m.offer, m.grant, m.revoke,
-		m.memberCommand, m.roleCommand, m.groupCommand, m.groupCommand, m.invite, m.invitationCommand, m.invitationCommand, m.userCommand,
+		m.memberCommand, m.roleCommand, m.roleCommand, m.groupCommand, m.groupCommand, m.invite, m.invitationCommand, m.invitationCommand, m.userCommand,
 		m.account, m.keyCommand, m.newKey, m.instanceCommand, m.init,
 	}
 }
@@ -93,6 +93,7 @@ var opening = []domain.Command{
 	domain.DefineRole{
 		Org: "o0", Role: "RX", OrgPermissions: words("organizationMembers:CUD organizationMembers:read"), ProjectPermissions: words("project:read scores:CUD"),
 	},
+	domain.DefineRole{Org: "o0", Role: "RY", OrgPermissions: words("organization:delete"), ProjectPermissions: words("project:delete")},
 	domain.CreateGroup{ID: "g0", Org: "o0", GroupName: "a", Role: "RX", Users: []domain.UserID{"u3"}},
 }
 

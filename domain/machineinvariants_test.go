@@ -271,8 +271,8 @@ func (m *machine) sameInvitations(t rapid.TB) {
 	}
 }
 
+// sameOffers: an offer that waits is its project's only one, and the project is where it was offered.
 func (m *machine) sameOffers(t rapid.TB) {
-	pending := map[domain.ProjectID]domain.OfferID{}
 	for id, want := range m.model.offers {
 		got, ok := m.state.Offer(id)
 		if !ok || got.Project != want.project || got.Source != want.source || got.Target != want.target || got.Status != want.status ||
@@ -284,19 +284,15 @@ func (m *machine) sameOffers(t rapid.TB) {
 				t.Fatalf("offer %s is not among those of %s", id, side)
 			}
 		}
-		if want.status != domain.OfferPending {
-			continue
-		}
-		if other, two := pending[want.project]; two {
-			t.Fatalf("project %s has the pending offers %s and %s", want.project, id, other)
-		}
-		if pending[want.project] = id; m.model.projects[want.project].org != want.source {
-			t.Fatalf("offer %s waits, and its project left %s", id, want.source)
+		p, _ := m.state.Project(want.project)
+		if got.At(m.now) == domain.OfferPending && (p.Offer != id || p.Org != want.source) {
+			t.Fatalf("offer %s waits, and its project names %q and is in %s, not %s", id, p.Offer, p.Org, want.source)
 		}
 	}
-	for id := range m.model.projects {
-		if p, _ := m.state.Project(id); p.Offer != pending[id] {
-			t.Fatalf("project %s names the offer %q, want %q", id, p.Offer, pending[id])
+	for id, want := range m.model.projects {
+		p, _ := m.state.Project(id)
+		if p.Offer != want.offer || p.Offer != "" && m.model.offers[p.Offer].status != domain.OfferPending {
+			t.Fatalf("project %s names the offer %q, want %q", id, p.Offer, want.offer)
 		}
 	}
 }

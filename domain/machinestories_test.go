@@ -51,6 +51,9 @@ func TestMachineStories(t *testing.T) {
 		{"NONE holds nothing", []line{
 			{system, domain.ExtendCatalog{Own: []domain.CatalogEntry{{Level: domain.OrgLevel, Name: "own:org", From: domain.None}}}}, invite(domain.None), accept,
 		}},
+		{"who signs up owns for no time", []line{
+			{instance, domain.UpdatePolicy{SignUp: &[]domain.SignUpGrant{{Org: "o2", Role: domain.Owner}, {Org: "o2", Role: domain.Viewer}}}}, {instance, register("u9")},
+		}},
 		{"a name comes to stand for more", []line{
 			{system, domain.ExtendCatalog{Own: []domain.CatalogEntry{atBoth}}}, {instance, domain.CreateKey{Minted: minted("k5"), Org: "o0", Permissions: words("own:both")}},
 			{system, domain.ExtendCatalog{Own: []domain.CatalogEntry{atBoth, inProject}}}, {instance, domain.RotateKey{ID: "k5", Successor: minted("k6")}},

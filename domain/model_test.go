@@ -48,6 +48,7 @@ type modelProject struct {
 	name      string
 	deleted   bool
 	overrides map[domain.UserID]domain.Grant
+	offer     domain.OfferID // the last one, unless it was answered
 }
 
 type modelUser struct {

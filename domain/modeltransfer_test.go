@@ -21,24 +21,24 @@ func (m *model) applyTransfer(c domain.Command, by domain.Actor, now time.Time) 
 	case domain.TransferProject:
 		m.move(c, by, now)
 	case domain.OfferTransfer:
-		m.endOffers(c.Project)
+		m.projects[c.Project].offer = c.ID
 		m.offers[c.ID] = &modelOffer{c.Project, m.projects[c.Project].org, c.Target, domain.OfferPending, orDefault(c.ExpiresAt, now)}
 	case domain.AcceptTransfer:
 		o := m.offers[c.ID]
-		o.status = domain.OfferAccepted
+		m.endOffer(c.ID, domain.OfferAccepted)
 		m.move(domain.TransferProject{ID: o.project, Target: o.target, NewName: c.NewName, KeepOverrides: c.KeepOverrides}, by, now)
 	case domain.DeclineTransfer:
-		m.offers[c.ID].status = domain.OfferDeclined
+		m.endOffer(c.ID, domain.OfferDeclined)
 	case domain.CancelTransfer:
-		m.offers[c.ID].status = domain.OfferCancelled
+		m.endOffer(c.ID, domain.OfferCancelled)
 	}
 }
 
-func (m *model) endOffers(p domain.ProjectID) {
-	for _, o := range m.offers {
-		if o.project == p && o.status == domain.OfferPending {
-			o.status = domain.OfferCancelled
-		}
+func (m *model) endOffer(id domain.OfferID, status domain.OfferStatus) {
+	o := m.offers[id]
+	o.status = status
+	if p := m.projects[o.project]; p.offer == id {
+		p.offer = ""
 	}
 }
 
@@ -68,7 +68,9 @@ func (m *model) move(c domain.TransferProject, by domain.Actor, now time.Time) {
 			i.project, i.projectRole = "", ""
 		}
 	}
-	m.endOffers(c.ID)
+	if p.offer != "" {
+		m.endOffer(p.offer, domain.OfferCancelled)
+	}
 	p.org = c.Target
 	set(&p.name, c.NewName)
 }

@@ -188,7 +188,7 @@ func (s *State) transferOffered(e *eventv1.Event, body *eventv1.TransferOffered,
 		ID: OfferID(e.OfferId), Project: ProjectID(e.ProjectId), Source: OrgID(e.OrgIds[0]), Target: OrgID(e.OrgIds[1]),
 		Status: OfferPending, CreatedAt: at.Time, ExpiresAt: timeOf(body.ExpiresAt),
 	}
-	s.endOffer(o.Project, OfferCancelled)
+	// One before it has expired, and stays so.
 	s.offers = s.offers.With(o.ID, o)
 	for _, id := range []OrgID{o.Source, o.Target} {
 		if s.orgs.Has(id) {
@@ -198,15 +198,20 @@ func (s *State) transferOffered(e *eventv1.Event, body *eventv1.TransferOffered,
 	s.editProject(o.Project, func(p *Project) { p.Offer = o.ID })
 }
 
-// endOffer ends the pending offer of a project, if there is one.
-func (s *State) endOffer(project ProjectID, status OfferStatus) {
-	p, _ := s.projects.Get(project)
-	if old, ok := s.offers.Get(p.Offer); ok {
-		o := *old
-		o.Status = status
-		s.offers = s.offers.With(o.ID, &o)
-		s.editProject(project, func(p *Project) { p.Offer = "" })
+// endOffer ends an offer.
+func (s *State) endOffer(id OfferID, status OfferStatus) {
+	old, ok := s.offers.Get(id)
+	if !ok {
+		panic(misfit("offer " + string(id)))
 	}
+	o := *old
+	o.Status = status
+	s.offers = s.offers.With(id, &o)
+	s.editProject(o.Project, func(p *Project) {
+		if p.Offer == id {
+			p.Offer = ""
+		}
+	})
 }
 
 // OfferTarget is the side of an offer that the actor has a part in, for asking about it: the one that offers, the one that was

@@ -145,12 +145,16 @@ func (s *State) signUpGrant(g SignUpGrant) (SignUpGrant, error) {
 
 // signUp are the events that give a new person what the policy says.
 func (s *State) signUp(user UserID) (events []*eventv1.Event) {
-	given := map[Place]Grant{}
+	given := map[Place]int{}
 	give := func(at Place, role Role) {
-		if wanted := (Grant{Role: role}); given[at] != wanted {
-			events = append(events, at.granted(user, given[at], wanted))
-			given[at] = wanted
+		e := at.granted(user, Grant{}, Grant{Role: role})
+		// Of several roles in one place the last counts; an organization is not claimed by those before.
+		if i, twice := given[at]; twice {
+			events[i] = e
+			return
 		}
+		given[at] = len(events)
+		events = append(events, e)
 	}
 	for _, g := range s.Instance.Policy.SignUp {
 		o, ok := s.orgs.Get(g.Org)

@@ -227,12 +227,11 @@ func (o *Org) Role(role Role) (*CustomRole, bool) {
 	if r, ok := o.Roles.Get(role); ok {
 		return r, true
 	}
-	for name, r := range o.Roles.All() {
-		if strings.EqualFold(string(name), string(role)) {
-			return r, true
-		}
+	name, ok := o.RoleNames.Get(foldName(string(role)))
+	if !ok {
+		return nil, false
 	}
-	return nil, false
+	return o.Roles.Get(name)
 }
 
 func isBuiltIn(role Role) bool {
@@ -264,6 +263,7 @@ func (s *State) setOf(names *eventv1.PermissionNames) (set PermissionSet) {
 
 func (s *State) roleDefined(e *eventv1.Event, body *eventv1.RoleDefined) {
 	s.changeOrg(e, func(o *Org) {
+		o.RoleNames = o.RoleNames.With(foldName(body.Role), Role(body.Role))
 		o.Roles = o.Roles.With(Role(body.Role), &CustomRole{Role(body.Role), body.Description, s.setOf(body.Permissions)})
 	})
 }
@@ -286,5 +286,7 @@ func (s *State) roleUpdated(e *eventv1.Event, body *eventv1.RoleUpdated) {
 }
 
 func (s *State) roleDeleted(e *eventv1.Event, body *eventv1.RoleDeleted) {
-	s.changeOrg(e, func(o *Org) { o.Roles = o.Roles.Without(Role(body.Role)) })
+	s.changeOrg(e, func(o *Org) {
+		o.Roles, o.RoleNames = o.Roles.Without(Role(body.Role)), o.RoleNames.Without(foldName(body.Role))
+	})
 }

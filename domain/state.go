@@ -89,6 +89,7 @@ type Org struct {
 	Names       Table[string, ProjectID]   // of active projects, folded
 	Keys        Table[KeyID, struct{}]
 	Roles       Table[Role, *CustomRole]
+	RoleNames   Table[string, Role] // folded
 	Groups      Table[GroupID, struct{}]
 	GroupNames  Table[string, GroupID] // folded
 	Invitations Table[InvitationID, struct{}]

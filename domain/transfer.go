@@ -256,7 +256,7 @@ func (s *State) projectTransferred(e *eventv1.Event, body *eventv1.ProjectTransf
 		if p.Offer == OfferID(e.OfferId) {
 			status = OfferAccepted
 		}
-		s.endOffer(id, status)
+		s.endOffer(p.Offer, status)
 	}
 	for _, d := range body.DroppedGroupRoles {
 		s.editGroup(GroupID(d.GroupId), func(g *Group) { g.Projects = g.Projects.Without(id) })

@@ -63,7 +63,9 @@ func (s *Server) AcceptTransfer(ctx context.Context, req *tenurev1.AcceptTransfe
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.AcceptTransferResponse{Project: projectOf(out, out.Events[0].ProjectId), Token: token(out)}, nil
+	return &tenurev1.AcceptTransferResponse{
+		Project: projectOf(out, out.Events[0].ProjectId), Token: token(out), Warnings: nameWarnings(out.State, domain.ProjectLevel, req.NewName),
+	}, nil
 }
 
 // DeclineTransfer turns an offer down.

@@ -257,7 +257,7 @@ type WhoAmIResponse struct {
 	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
 	// Of a key: what it holds.
 	Permissions []string `protobuf:"bytes,7,rep,name=permissions,proto3" json:"permissions,omitempty"`
-	// The caller may do everything.
+	// The caller is an instance admin, who may do everything, or what the key used holds of it.
 	InstanceAdmin bool `protobuf:"varint,8,opt,name=instance_admin,json=instanceAdmin,proto3" json:"instance_admin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -382,9 +382,11 @@ func (x *AcceptTransferRequest) GetReason() string {
 }
 
 type AcceptTransferResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Project       *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Project *Project               `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	Token   string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// What the naming policy would like otherwise.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +433,13 @@ func (x *AcceptTransferResponse) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *AcceptTransferResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type DeclineTransferRequest struct {
@@ -902,10 +911,11 @@ const file_tenure_v1_transfer_proto_rawDesc = "" +
 	"\x04name\x12kmust be 3-60 characters without markup (< or >) or control characters, not beginning or ending with a space\x1a\\this.size() >= 3 && this.size() <= 60 && this.matches(r'^[^<>\\pC\\s]([^<>\\pC]*[^<>\\pC\\s])?$')H\x00R\anewName\x88\x01\x01\x12%\n" +
 	"\x0ekeep_overrides\x18\x03 \x01(\bR\rkeepOverrides\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reasonB\v\n" +
-	"\t_new_name\"\\\n" +
+	"\t_new_name\"x\n" +
 	"\x16AcceptTransferResponse\x12,\n" +
 	"\aproject\x18\x01 \x01(\v2\x12.tenure.v1.ProjectR\aproject\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"s\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"s\n" +
 	"\x16DeclineTransferRequest\x127\n" +
 	"\boffer_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\aofferId\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"_\n" +

@@ -64,7 +64,7 @@ type InvitationServiceClient interface {
 	// it neither lowers a role nor lifts a block. The person sends the token and must have the invited address; an instance admin
 	// who has checked the address may accept for them, by id and user. Errors: not_found INVITATION_NOT_FOUND,
 	// failed_precondition INVITATION_ENDED, INVITATION_EXPIRED, MEMBER_SUSPENDED or ORG_SUSPENDED, resource_exhausted
-	// QUOTA_EXCEEDED. One invitation never stands in the way of another.
+	// QUOTA_EXCEEDED, permission_denied KEY_CEILING for a key that does not hold everything. One invitation never stands in the way of another.
 	AcceptInvitation(context.Context, *v1.AcceptInvitationRequest) (*v1.AcceptInvitationResponse, error)
 	// DeclineInvitation: the person whose address is invited, by token or id. Errors as AcceptInvitation.
 	DeclineInvitation(context.Context, *v1.DeclineInvitationRequest) (*v1.DeclineInvitationResponse, error)
@@ -204,7 +204,7 @@ type InvitationServiceHandler interface {
 	// it neither lowers a role nor lifts a block. The person sends the token and must have the invited address; an instance admin
 	// who has checked the address may accept for them, by id and user. Errors: not_found INVITATION_NOT_FOUND,
 	// failed_precondition INVITATION_ENDED, INVITATION_EXPIRED, MEMBER_SUSPENDED or ORG_SUSPENDED, resource_exhausted
-	// QUOTA_EXCEEDED. One invitation never stands in the way of another.
+	// QUOTA_EXCEEDED, permission_denied KEY_CEILING for a key that does not hold everything. One invitation never stands in the way of another.
 	AcceptInvitation(context.Context, *v1.AcceptInvitationRequest) (*v1.AcceptInvitationResponse, error)
 	// DeclineInvitation: the person whose address is invited, by token or id. Errors as AcceptInvitation.
 	DeclineInvitation(context.Context, *v1.DeclineInvitationRequest) (*v1.DeclineInvitationResponse, error)

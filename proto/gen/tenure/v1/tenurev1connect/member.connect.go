@@ -60,7 +60,7 @@ type MemberServiceClient interface {
 	GrantRole(context.Context, *v1.GrantRoleRequest) (*v1.GrantRoleResponse, error)
 	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone. Who is in groups of the
 	// organization stays a member by them, and keeps the overrides.
-	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND.
+	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER or MEMBER_BY_GROUP, not_found MEMBER_NOT_FOUND.
 	RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error)
 	// SuspendMember makes a membership count as NONE, overrides and groups included, until ResumeMember. Whoever does either must
 	// hold all that the member holds. Errors: failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND, permission_denied
@@ -199,7 +199,7 @@ type MemberServiceHandler interface {
 	GrantRole(context.Context, *v1.GrantRoleRequest) (*v1.GrantRoleResponse, error)
 	// RevokeRole ends a membership with its overrides; with project_id it ends the override alone. Who is in groups of the
 	// organization stays a member by them, and keeps the overrides.
-	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND.
+	// Errors: permission_denied GRANT_CEILING, failed_precondition LAST_OWNER or MEMBER_BY_GROUP, not_found MEMBER_NOT_FOUND.
 	RevokeRole(context.Context, *v1.RevokeRoleRequest) (*v1.RevokeRoleResponse, error)
 	// SuspendMember makes a membership count as NONE, overrides and groups included, until ResumeMember. Whoever does either must
 	// hold all that the member holds. Errors: failed_precondition LAST_OWNER, not_found MEMBER_NOT_FOUND, permission_denied
