@@ -126,6 +126,11 @@ var acceptRows = []row{
 		then: samAcceptsInWeb + sleepingOwnerInWeb + samBecomes + `old{role:"MEMBER" expires_at{@1h}} new{role:"NONE"}}}` +
 			samBecomesInWeb + `new{role:"ADMIN"}}}`,
 	}, {
+		name: "an override within what the invitation gives in the project wakes", by: user("sam"), after: hour, when: accept,
+		given: []domain.Command{expiringMember("acme", "sam"), override("sam", domain.Viewer, never), inviteTo("", "web", "", domain.Admin)},
+		then: samAcceptsInWeb + samBecomes + `old{role:"MEMBER" expires_at{@1h}} new{role:"NONE"}}}` +
+			samBecomesInWeb + `old{role:"VIEWER"} new{role:"ADMIN"}}}`,
+	}, {
 		name: "an override within the invitation wakes", by: user("sam"), after: hour, when: accept,
 		given: []domain.Command{expiringMember("acme", "sam"), override("sam", domain.Viewer, never), inviteTo("acme", "", domain.Admin, "")},
 		then:  samAccepts + samBecomes + `old{role:"MEMBER" expires_at{@1h}} new{role:"ADMIN"}}}`,

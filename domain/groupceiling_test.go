@@ -27,6 +27,12 @@ var groupCeilingRows = []row{
 	refusedToAdmins("oneself into one of OWNERs of a project", []domain.Command{team("", domain.Owner)}, domain.UpdateGroup{ID: "team", Add: []domain.UserID{"adam"}}),
 	refusedToAdmins("somebody out of one of OWNERs", []domain.Command{team(domain.Owner, "", "sam")}, domain.UpdateGroup{ID: "team", Remove: []domain.UserID{"sam"}}),
 	refusedToAdmins("somebody out of one of OWNERs of a project", []domain.Command{team("", domain.Owner, "sam")}, domain.UpdateGroup{ID: "team", Remove: []domain.UserID{"sam"}}),
+	refusedToAdmins("who is OWNER anyway into one of OWNERs", []domain.Command{team(domain.Owner, "")}, domain.UpdateGroup{ID: "team", Add: []domain.UserID{"olga"}}),
+	refusedToAdmins("who is OWNER anyway into one of OWNERs of a project", []domain.Command{team("", domain.Owner)}, domain.UpdateGroup{ID: "team", Add: []domain.UserID{"olga"}}),
+	refusedToAdmins("more to who holds more by another group",
+		with(customRoles, group("reapers", "Reaper", "sam"), team(domain.Viewer, "")), domain.UpdateGroup{ID: "team", Add: []domain.UserID{"sam"}}),
+	refusedToAdmins("more to who will hold more by another group",
+		with(customRoles, group("reapers", "Reaper", "sam"), team(domain.Viewer, ""), expiringMember("acme", "sam")), domain.UpdateGroup{ID: "team", Add: []domain.UserID{"sam"}}),
 	refusedToAdmins("an empty one of OWNERs", []domain.Command{team(domain.Owner, "")}, domain.DeleteGroup{ID: "team"}),
 	refusedToAdmins("an empty one of OWNERs of a project", []domain.Command{team("", domain.Owner)}, domain.DeleteGroup{ID: "team"}),
 

@@ -88,7 +88,8 @@ var opening = []domain.Command{
 	domain.CreateProject{ID: "p0", Org: "o0", ProjectName: "a"}, domain.CreateProject{ID: "p1", Org: "o1", ProjectName: "b"},
 	domain.CreateKey{Minted: minted("k0"), Project: "p0"}, domain.CreateKey{Minted: minted("k1"), Org: "o0"},
 	domain.CreateKey{Minted: minted("k2"), User: "u2"},
-	domain.DefinePlan{ID: "free", PlanName: "free", Quotas: domain.Quotas{Members: domain.Quota{Bound: true, Max: 5}}},
+	domain.DefinePlan{ID: "free", PlanName: "free", Quotas: domain.Quotas{Projects: bound(2), Members: bound(5), Keys: bound(4)}},
+	domain.SetPlan{Org: "o0", Plan: "free"}, domain.SetPlan{Org: "o1", Plan: "free"},
 	domain.RegisterDataPlane{ID: "d0", Region: "eu-west"}, domain.RegisterDataPlane{ID: "d1", Region: "us", Dedicated: true},
 	domain.DefineRole{
 		Org: "o0", Role: "RX", OrgPermissions: words("organizationMembers:CUD organizationMembers:read"), ProjectPermissions: words("project:read scores:CUD"),
@@ -96,6 +97,8 @@ var opening = []domain.Command{
 	domain.DefineRole{Org: "o0", Role: "RY", OrgPermissions: words("organization:delete"), ProjectPermissions: words("project:delete")},
 	domain.CreateGroup{ID: "g0", Org: "o0", GroupName: "a", Role: "RX", Users: []domain.UserID{"u3"}},
 }
+
+func bound(n uint32) domain.Quota { return domain.Quota{Bound: true, Max: n} }
 
 // commandNames are the names of all commands, from the source.
 func commandNames(t *testing.T) (names []string) {

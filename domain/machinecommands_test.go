@@ -208,9 +208,7 @@ func (m *machine) placement(t *rapid.T) {
 	plane := one(t, "data plane", []domain.DataPlaneID{"d0", "d1", "d2"})
 	switch dice(t, "what", 5) {
 	case 0:
-		quota := func(what string, from uint32) domain.Quota {
-			return domain.Quota{Bound: true, Max: rapid.Uint32Range(from, from+3).Draw(t, what)}
-		}
+		quota := func(what string, from int) domain.Quota { return bound(uint32(from + dice(t, what, 4))) }
 		c := domain.DefinePlan{ID: plan, PlanName: "plan"}
 		if often(t, "bounded") {
 			c.Quotas = domain.Quotas{Projects: quota("projects", 0), Members: quota("members", 2), Keys: quota("keys", 1)}
@@ -259,7 +257,11 @@ func (m *machine) transfer(t *rapid.T) {
 }
 
 func (m *machine) offer(t *rapid.T) {
-	if len(m.model.offers) == 0 || dice(t, "offer", 2) == 0 {
+	waiting := func(_ domain.OfferID, o *modelOffer) bool {
+		return o.status == domain.OfferPending && !over(o.expires, m.now)
+	}
+	id, ok := find(t, "waiting", m.model.offers, waiting)
+	if !ok || seldom(t, "another") {
 		c := domain.OfferTransfer{ID: domain.OfferID(m.fresh("x")), Project: m.project(t), ExpiresAt: m.until(t)}
 		c.Target = m.otherOrg(t, c.Project)
 		if seldom(t, "nowhere") && seldom(t, "really nowhere") {
@@ -268,7 +270,9 @@ func (m *machine) offer(t *rapid.T) {
 		m.give(t, c, need("projects:transfer_org"), place{org: m.model.projects[c.Project].org})
 		return
 	}
-	id := pickIf(t, "offer", m.model.offers, func(_ domain.OfferID, o *modelOffer) bool { return o.status == domain.OfferPending })
+	if !often(t, "waits") {
+		id = pick(t, "offer", m.model.offers)
+	}
 	o := m.model.offers[id]
 	if m.model.orgs[o.target] == nil {
 		m.give(t, domain.CancelTransfer{ID: id}, need("projects:transfer_org"), place{org: o.source})
@@ -286,17 +290,20 @@ func (m *machine) offer(t *rapid.T) {
 }
 
 func (m *machine) instanceCommand(t *rapid.T) {
-	switch dice(t, "what", 9) {
-	case 0, 1:
+	switch dice(t, "what", 12) {
+	case 0, 1, 11:
 		m.give(t, domain.GrantInstanceAdmin{User: m.user(t)}, admin)
-	case 2:
-		id := pickIf(t, "admin", m.model.users, func(u domain.UserID, _ *modelUser) bool { return m.model.admins[u] })
-		m.give(t, domain.RevokeInstanceAdmin{User: id}, admin)
-	case 3, 4:
+	case 2, 3:
+		if id, ok := find(t, "admin", m.model.admins, func(domain.UserID, bool) bool { return true }); ok {
+			m.give(t, domain.RevokeInstanceAdmin{User: id}, admin)
+			return
+		}
+		m.give(t, domain.RevokeInstanceAdmin{User: m.user(t)}, admin)
+	case 4, 5, 6:
 		m.give(t, m.policy(t), admin)
-	case 5:
+	case 7:
 		m.do(t, system, domain.IntroducePepper{Pepper: one(t, "pepper", words("pep pep2"))})
-	case 6:
+	case 8:
 		m.do(t, system, domain.CreateInstance{LogID: "other", Pepper: "other"})
 	default:
 		c := domain.ExtendCatalog{}
@@ -329,7 +336,7 @@ func (m *machine) policy(t *rapid.T) domain.UpdatePolicy {
 
 func (m *machine) creators(t *rapid.T) *domain.Creators {
 	c := domain.Creators{Who: one(t, "creators", []domain.OrgCreators{
-		domain.CreatorsEveryone, domain.CreatorsEveryone, domain.CreatorsListed, domain.CreatorsAdmins,
+		domain.CreatorsEveryone, domain.CreatorsListed, domain.CreatorsAdmins,
 	})}
 	if c.Who == domain.CreatorsListed {
 		c.Domains, c.Emails = []string{"EVEN.EXAMPLE"}, [][]byte{[]byte(m.email(t))}

@@ -68,6 +68,9 @@ func (m *machine) sameMembers(t rapid.TB, id domain.OrgID, got *domain.Org, want
 		if want := m.model.isMember(u, id); ok != want || account.Orgs.Has(id) != want {
 			t.Fatalf("%s is a member of %s: %t, want %t", u, id, ok, want)
 		}
+		if home := m.model.users[u].home; ok && home != "" && home != id {
+			t.Fatalf("%s, a service account of %s, is a member of %s", u, home, id)
+		}
 		if g := want.members[u]; member.Role != g.Role || !member.ExpiresAt.Equal(g.ExpiresAt) || member.Suspended != want.suspended[u] {
 			t.Fatalf("%s is %+v in %s, want %+v, suspended %t", u, member, id, g, want.suspended[u])
 		}

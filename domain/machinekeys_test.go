@@ -40,13 +40,13 @@ func (m *machine) account(t *rapid.T) {
 		}
 		m.give(t, c, admin)
 	}
-	switch dice(t, "what", 6) {
+	switch dice(t, "what", 7) {
 	case 0:
 		email := m.email(t)
 		self(domain.UpdateUser{ID: id, Email: sealed(string(id), email), EmailDigest: []byte(email)})
-	case 1, 2:
+	case 1, 6:
 		self(domain.LinkIdentity{ID: id, Issuer: "issuer", Digest: digest, Subject: sealed(string(id), "subject")})
-	case 3:
+	case 2, 3:
 		id = pickIf(t, "holder of the identity", m.model.users, func(u domain.UserID, _ *modelUser) bool { return m.model.identities[string(digest)] == u })
 		self(domain.UnlinkIdentity{ID: id, Digest: digest})
 	default:

@@ -182,7 +182,7 @@ func (m *machine) invitationCommand(t *rapid.T) {
 	if !often(t, "right token") {
 		token = one(t, "token", m.tokens)
 	}
-	switch dice(t, "what", 9) {
+	switch dice(t, "what", 8) {
 	case 0:
 		manager(domain.RevokeInvitation{ID: id})
 	case 1:

@@ -23,8 +23,12 @@ func previewedBy(t *testing.T, s *domain.State, by domain.Actor) domain.Transfer
 // part in the source: tried.
 func TestPreviewOffer(t *testing.T) {
 	t.Parallel()
-	s := given(t, override("ivan", domain.None, never), override("mia", domain.Admin, never), team("", domain.Viewer, "vic"),
-		inviteTo("", "web", "", domain.Viewer), domain.CreateProject{ID: "web2", Org: "globex", ProjectName: "WEB"}, offered[0])
+	// Of ivan and nora, who are members of both, the source must not learn it by which overrides could be kept.
+	before := []domain.Command{
+		override("ivan", domain.None, never), override("nora", domain.None, never), override("mia", domain.Admin, never), team("", domain.Viewer, "vic"),
+		inviteTo("", "web", "", domain.Viewer), domain.GrantRole{Org: "globex", User: "nora", Role: domain.None},
+	}
+	s := given(t, with(before, domain.CreateProject{ID: "web2", Org: "globex", ProjectName: "WEB"}, offered[0])...)
 	role := func(r domain.Role, by domain.Reason) domain.Effective { return domain.Effective{Role: r, By: by} }
 	group := domain.Effective{Role: domain.Viewer, By: domain.ByProjectGroup, Group: "team"}
 	source := domain.TransferPreview{
@@ -32,7 +36,7 @@ func TestPreviewOffer(t *testing.T) {
 			{User: "adam", Old: role(domain.Admin, domain.ByOrgRole)}, {User: "mia", Old: role(domain.Admin, domain.ByProjectOverride)},
 			{User: "olga", Old: role(domain.Owner, domain.ByOrgRole)}, {User: "vic", Old: group},
 		},
-		Dropped: []domain.UserID{"ivan", "mia"}, DroppedGroups: []domain.GroupID{"team"}, ChangedInvitations: []domain.InvitationID{"inv"}, KeysKept: 1,
+		Dropped: []domain.UserID{"ivan", "mia", "nora"}, DroppedGroups: []domain.GroupID{"team"}, ChangedInvitations: []domain.InvitationID{"inv"}, KeysKept: 1,
 		Source: at(t, s, "acme").Org,
 	}
 	target := domain.TransferPreview{
@@ -54,11 +58,9 @@ func TestPreviewOffer(t *testing.T) {
 	}
 
 	// The source is told the same of what is not there, and of what is not active.
-	nowhere := given(t, override("ivan", domain.None, never), override("mia", domain.Admin, never), team("", domain.Viewer, "vic"),
-		inviteTo("", "web", "", domain.Viewer), offer("web", "nowhere"))
+	nowhere := given(t, with(before, offer("web", "nowhere"))...)
 	compare(user("adam"), nowhere, source)
-	gone := given(t, override("ivan", domain.None, never), override("mia", domain.Admin, never), team("", domain.Viewer, "vic"),
-		inviteTo("", "web", "", domain.Viewer), domain.DeleteOrg{ID: "globex", Cascade: true}, offered[0])
+	gone := given(t, with(before, domain.DeleteOrg{ID: "globex", Cascade: true}, offered[0])...)
 	compare(user("adam"), gone, source)
 
 	declined := given(t, offered[0], domain.DeclineTransfer{ID: "xfr"})
