@@ -2,7 +2,7 @@
 .PHONY: test demo gen docs check image
 
 test:
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 demo:
 	go run ./cmd/tenure demo

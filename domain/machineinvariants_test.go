@@ -21,6 +21,7 @@ func (m *machine) invariants(t rapid.TB) {
 	m.sameInvitations(t)
 	m.sameOffers(t)
 	m.sameInstance(t)
+	m.rolesKnown(t)
 	m.keySets(t, m.steps%4, 4)
 	m.checks(t, m.steps%5, 5)
 }
@@ -203,6 +204,36 @@ func (m *machine) sameKeys(t rapid.TB) {
 		}
 		if got := m.state.VerifyKey(k, "", netip.Addr{}, m.now); (got == domain.KeyValid) != m.model.good(want, m.now) {
 			t.Fatalf("key %s is %s, want good %t", id, got, m.model.good(want, m.now))
+		}
+	}
+}
+
+// rolesKnown: every role that somebody has or is invited to is one of the organization.
+func (m *machine) rolesKnown(t rapid.TB) {
+	known := func(who any, o domain.OrgID, roles ...domain.Role) {
+		for _, r := range roles {
+			if spelled, ok := m.model.spelled(o, r); r != "" && (!ok || spelled != r) {
+				t.Fatalf("%v has the role %q, which %s does not know", who, r, o)
+			}
+		}
+	}
+	for id, o := range m.model.orgs {
+		for u, g := range o.members {
+			known(u, id, g.Role)
+		}
+	}
+	for _, p := range m.model.projects {
+		for u, g := range p.overrides {
+			known(u, p.org, g.Role)
+		}
+	}
+	for id, g := range m.model.groups {
+		known(id, g.org, g.role)
+		known(id, g.org, slices.Collect(maps.Values(g.projects))...)
+	}
+	for id, i := range m.model.invitations {
+		if i.status == domain.InvitationPending {
+			known(id, i.org, i.role, i.projectRole)
 		}
 	}
 }
