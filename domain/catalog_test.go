@@ -75,6 +75,10 @@ var catalogRows = []row{
 		name: "an operator's own permission that was taken away", given: []domain.Command{own, domain.ExtendCatalog{}}, by: user("olga"),
 		when: domain.DefineRole{Org: "acme", Role: "Reporter", ProjectPermissions: words("reports:read")}, code: domain.CodeInvalid, reason: domain.UnknownPermission,
 	}, {
+		name: "a role with an operator's own permission that was taken away", by: user("adam"), when: domain.GrantRole{Org: "acme", User: "sam", Role: "Shredder"},
+		given: []domain.Command{own, domain.DefineRole{Org: "acme", Role: "Shredder", ProjectPermissions: words("shred:do project:read")}, domain.ExtendCatalog{}},
+		then:  `org_ids:"acme" user_id:"sam" role_granted{grant{new{role:"Shredder"}}}`,
+	}, {
 		name: "with an operator's own permission, of a project", given: []domain.Command{own}, by: user("adam"),
 		when: domain.CreateKey{Minted: minted("k"), Project: "web", Permissions: words("reports:read")}, then: createdText(inWeb, "k", `permissions:"reports:read"`),
 	}, {

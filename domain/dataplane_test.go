@@ -65,7 +65,11 @@ var dataPlaneRows = []row{
 	{name: "on one that serves another alone", given: placedOn("globex", "solo"), by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "solo"}, code: domain.CodePrecondition, reason: domain.DataPlaneDedicated},
 	{name: "outside its residency", given: with(planes, resident("acme", "eu")), by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "us"}, code: domain.CodePrecondition, reason: domain.ResidencyViolated},
 	{name: "in a wider region than its residency", given: with(planes, resident("acme", "eu-west-1")), by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "solo"}, code: domain.CodePrecondition, reason: domain.ResidencyViolated},
-	{name: "in a region whose name begins alike", given: with(planes, resident("acme", "eu-west")), by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "solo"}, code: domain.CodePrecondition, reason: domain.ResidencyViolated},
+	{
+		name: "in a region whose name begins alike", by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "europe"},
+		given: []domain.Command{domain.RegisterDataPlane{ID: "europe", BaseURL: "https://europe", Region: "europe"}, resident("acme", "eu")},
+		code:  domain.CodePrecondition, reason: domain.ResidencyViolated,
+	},
 	{name: "on one without a region, with a residency", given: with(planes, resident("acme", "eu")), by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "anywhere"}, code: domain.CodePrecondition, reason: domain.ResidencyViolated},
 	{name: "of a deleted organization", given: append(planes[:len(planes):len(planes)], deleted("acme")...), by: instance, when: domain.PlaceOrg{Org: "acme", DataPlane: "us"}, code: domain.CodePrecondition, reason: domain.OrgDeleted},
 	{name: "by its OWNER", given: planes, by: user("olga"), when: domain.PlaceOrg{Org: "acme", DataPlane: "us"}, code: domain.CodeDenied, reason: domain.PermissionDenied},

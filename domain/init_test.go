@@ -89,6 +89,8 @@ var initRows = func() []row {
 		idle("after everything was renamed", again, started(
 			domain.UpdateOrg{ID: "home", OrgName: new("House")}, domain.UpdateProject{ID: "main", ProjectName: new("Side"), RetentionDays: new(uint32(0))})...),
 		idle("after the organization was deleted", again, started(domain.DeleteOrg{ID: "home", Cascade: true})...),
+		idle("into an organization that was deleted", settings(), domain.Init{Org: "home", OrgName: "Home"}, domain.DeleteOrg{ID: "home"}),
+		idle("a key for a project that was deleted", settings(), keyless, domain.DeleteProject{ID: "main"}),
 		idle("a key for a project that has left", settings(), keyless, domain.TransferProject{ID: "main", Target: "globex"}),
 		idle("a key whose secret another one has", differently(func(c *domain.Init) { c.Key.Verifier = minted("k_app").Verifier }), keyless),
 		idle("a project whose name is taken", differently(func(c *domain.Init) { c.Project, c.ProjectName = "other", "MAIN" }), settings()),

@@ -46,6 +46,19 @@ func TestMachineStories(t *testing.T) {
 		}},
 		{"a block covers what comes later", []line{ownerGroup, untilTomorrow(domain.Viewer), {admin, domain.GrantRole{Project: "p0", User: "u3", Role: domain.None}}}},
 		{"a role for good covers what comes later", []line{ownerGroup, untilTomorrow(domain.Viewer), {admin, domain.GrantRole{Org: "o0", User: "u3", Role: domain.Viewer}}}},
+		{"a role for good in a project covers what is under one that ends", []line{
+			{instance, domain.GrantRole{Org: "o0", User: "u3", Role: domain.Owner}},
+			{instance, domain.GrantRole{Project: "p0", User: "u3", Role: domain.Viewer, ExpiresAt: in(24 * hour)}},
+			{admin, domain.GrantRole{Project: "p0", User: "u3", Role: domain.Admin}},
+		}},
+		{"who is suspended owns nothing", []line{
+			{instance, domain.GrantRole{Org: "o0", User: "u1", Role: domain.Owner}}, {user("u0"), domain.SuspendMember{Org: "o0", User: "u1"}},
+			{user("u0"), domain.LeaveOrg{Org: "o0"}},
+		}},
+		{"data leaves its residency", []line{
+			{instance, domain.UpdateOrg{ID: "o0", Residency: new("eu")}}, {instance, domain.PlaceOrg{Org: "o1", DataPlane: "d1"}},
+			{admin, domain.TransferProject{ID: "p0", Target: "o1"}},
+		}},
 		{"an invitation keeps an override alive", []line{untilTomorrow(domain.RoleMember), {instance, remove}, owner, invite(domain.Admin), accept}},
 		{"an invitation covers what comes later", []line{ownerGroup, untilTomorrow(domain.Viewer), invite(domain.Admin), accept}},
 		{"NONE holds nothing", []line{

@@ -60,11 +60,15 @@ var quotaRows = func() (rows []row) {
 	passes("a project in place of a deleted one", newProjectText, newProject, domain.DeleteProject{ID: "web"})
 	passes("a project in place of one that left", newProjectText, newProject, domain.TransferProject{ID: "web", Target: "globex"})
 	old := []domain.Command{domain.CreateProject{ID: "old", Org: "acme", ProjectName: "Old"}, domain.CreateKey{Minted: minted("k_old"), Project: "old"}, domain.DeleteProject{ID: "old"}}
-	refused("a project beyond the quota", domain.RestoreProject{ID: "old"}, old...)
+	refused("a project beyond the quota, without keys", domain.RestoreProject{ID: "old"}, old[0], old[2])
 	refused("a project whose keys are beyond the quota", domain.RestoreProject{ID: "old"}, with(old, domain.DeleteProject{ID: "web"}, domain.CreateKey{Minted: minted("k2"), Org: "acme"})...)
 	passes("a project for which there is room", `org_ids:"acme" project_id:"old" project_restored{}`, domain.RestoreProject{ID: "old"}, with(old, domain.DeleteProject{ID: "web"})...)
 
 	refused("a member beyond the quota", domain.GrantRole{Org: "acme", User: "sam", Role: domain.Viewer})
+	rows = append(rows, row{
+		name: "a member where none is allowed", given: planned("acme", domain.Quotas{Members: atMost(0)}), by: instance,
+		when: domain.GrantRole{Org: "acme", User: "sam", Role: domain.Viewer}, code: domain.CodeExhausted, reason: domain.QuotaExceeded,
+	})
 	passes("another role to a member", `org_ids:"acme" user_id:"mia" role_granted{grant{old{role:"MEMBER"} new{role:"VIEWER"}}}`, domain.GrantRole{Org: "acme", User: "mia", Role: domain.Viewer})
 	passes("a member again whose role has expired", `org_ids:"acme" user_id:"mia" role_granted{grant{old{role:"MEMBER" expires_at{@1h}} new{role:"VIEWER"}}}`,
 		domain.GrantRole{Org: "acme", User: "mia", Role: domain.Viewer}, expiringMember("acme", "mia"))

@@ -222,7 +222,7 @@ func TestAPIOfferStory(t *testing.T) {
 	}
 }
 
-// An offer ends when it is turned down, taken back, overtaken or too late.
+// An offer ends when it is turned down, taken back, overtaken or too late; one that has expired stays so when another follows.
 func TestAPIOfferEnds(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
@@ -244,7 +244,7 @@ func TestAPIOfferEnds(t *testing.T) {
 		reason domain.Reason
 	}{
 		{declined, tenurev1.OfferStatus_OFFER_STATUS_DECLINED, domain.OfferEnded}, {cancelled, tenurev1.OfferStatus_OFFER_STATUS_CANCELLED, domain.OfferEnded},
-		{expired, tenurev1.OfferStatus_OFFER_STATUS_CANCELLED, domain.OfferEnded}, {overtaken, tenurev1.OfferStatus_OFFER_STATUS_CANCELLED, domain.OfferEnded},
+		{expired, tenurev1.OfferStatus_OFFER_STATUS_EXPIRED, domain.OfferExpiredReason}, {overtaken, tenurev1.OfferStatus_OFFER_STATUS_CANCELLED, domain.OfferEnded},
 	} {
 		for _, request := range []proto.Message{
 			&tenurev1.AcceptTransferRequest{OfferId: row.offer.Id}, &tenurev1.PreviewOfferRequest{OfferId: row.offer.Id},
