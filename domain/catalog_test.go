@@ -158,3 +158,19 @@ func TestOwnPermissionsComeBack(t *testing.T) {
 		t.Error("what came back is another permission than before")
 	}
 }
+
+// A name may come to stand for more than when a key was made: its successor holds no more than the key did. Fails without the cut
+// in keyRotated: tried.
+func TestRotationAfterTheCatalogGrew(t *testing.T) {
+	t.Parallel()
+	s := given(t, domain.ExtendCatalog{Own: own.Own[:1]}, domain.CreateKey{Minted: minted("k"), Org: "acme", Permissions: words("reports:read")}, own,
+		domain.RotateKey{ID: "k", Successor: minted("next"), Grace: hour})
+	for _, id := range []domain.KeyID{"k", "next"} {
+		for where, want := range map[string]bool{"project web": true, "acme": false} {
+			place := at(t, s, where)
+			if v := s.Check(orgKey(id, "acme"), asks(t, s, place, "reports:read"), place, began); v.Allowed != want {
+				t.Errorf("%s in %s: %+v", id, where, v)
+			}
+		}
+	}
+}

@@ -238,6 +238,33 @@ func (m *machine) withinQuotas(t rapid.TB, old *model, c domain.Command) {
 	}
 }
 
+// withinTime: only what waits and has not expired is answered, an invitation by or for the person it is for.
+func (m *machine) withinTime(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
+	invitation := func(i *modelInvitation, u domain.UserID) {
+		if u == "" {
+			u = by.User
+		}
+		if i.status != domain.InvitationPending || over(i.expires, m.now) || old.users[u].email != i.email || old.users[u].status != domain.UserActive {
+			t.Fatalf("%s: %T %+v: answers %+v", by, c, c, i)
+		}
+	}
+	offer := func(o *modelOffer) {
+		if o.status != domain.OfferPending || over(o.expires, m.now) {
+			t.Fatalf("%s: %T %+v: answers %+v", by, c, c, o)
+		}
+	}
+	switch c := c.(type) {
+	case domain.AcceptInvitation:
+		invitation(old.invitation(c.TokenHash, c.ID), c.User)
+	case domain.DeclineInvitation:
+		invitation(old.invitation(c.TokenHash, c.ID), c.User)
+	case domain.AcceptTransfer:
+		offer(old.offers[c.ID])
+	case domain.DeclineTransfer:
+		offer(old.offers[c.ID])
+	}
+}
+
 // withinPolicy holds new names and new organizations against the policy.
 func (m *machine) withinPolicy(t rapid.TB, old *model, by domain.Actor, c domain.Command) {
 	match := func(pattern, name string) {
