@@ -79,6 +79,10 @@ var catalogRows = []row{
 		given: []domain.Command{own, domain.DefineRole{Org: "acme", Role: "Shredder", ProjectPermissions: words("shred:do project:read")}, domain.ExtendCatalog{}},
 		then:  `org_ids:"acme" user_id:"sam" role_granted{grant{new{role:"Shredder"}}}`,
 	}, {
+		name: "a role with an operator's own permission that was taken away, to what is left of it", by: user("adam"),
+		given: []domain.Command{own, domain.DefineRole{Org: "acme", Role: "Shredder", ProjectPermissions: words("shred:do project:read")}, domain.ExtendCatalog{}},
+		when:  domain.UpdateRole{Org: "acme", Role: "Shredder", ProjectPermissions: new(words("project:read"))},
+	}, {
 		name: "with an operator's own permission, of a project", given: []domain.Command{own}, by: user("adam"),
 		when: domain.CreateKey{Minted: minted("k"), Project: "web", Permissions: words("reports:read")}, then: createdText(inWeb, "k", `permissions:"reports:read"`),
 	}, {

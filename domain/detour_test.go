@@ -3,8 +3,9 @@ package domain_test
 import "github.com/tenurehq/tenure/domain"
 
 // detourRows are escalationRows for groups, roles, invitations, service accounts, admins, imports and offers. What a command's own
-// table shows is not repeated here. Each fails without its guard: the catalog in UpdateRole's old set, fullKey in invitedPerson and in
-// Authorize, the sleeping override in RevokeRole, the ceiling of resends, chosenID, stateOf. Tried, one by one.
+// table shows is not repeated here. Each fails without its guard: the old set and the new one in UpdateRole, the sleeping override in
+// RevokeRole, the ceiling of renewals, fullKey in invitedPerson and in Authorize, chosenID, byName, and what droppedOverrides asks.
+// Tried, one by one.
 var detourRows = func() []row {
 	reaper := with(customRoles, domain.GrantRole{Org: "acme", User: "mia", Role: "Reaper"})
 	deputy := domain.DefineRole{Org: "acme", Role: "Deputy", OrgPermissions: words("organizationMembers:CUD"), ProjectPermissions: words("project:read")}

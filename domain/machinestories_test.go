@@ -12,7 +12,9 @@ type line struct {
 }
 
 // TestMachineStories: what random commands come to once in thousands of runs, looked at as the machine looks at everything. u2 is
-// an ADMIN of o0 who holds less than the OWNER of p0. Each of these was a hole, or was thought to be one.
+// an ADMIN of o0 who holds less than an OWNER of p0. Each was a hole, or fails without a guard: moments (GrantRole, RevokeRole,
+// groupEvent), under in GrantRole, overridesEnd, suspended in owns, the account's state in IsAdmin, byName, the successor's
+// permissions in keyRotated, NONE in ExtendCatalog, the last of two roles in signUp.
 func TestMachineStories(t *testing.T) {
 	t.Parallel()
 	untilTomorrow := func(r domain.Role) line {
@@ -55,6 +57,7 @@ func TestMachineStories(t *testing.T) {
 			{instance, domain.GrantRole{Org: "o0", User: "u1", Role: domain.Owner}}, {user("u0"), domain.SuspendMember{Org: "o0", User: "u1"}},
 			{user("u0"), domain.LeaveOrg{Org: "o0"}},
 		}},
+		{"an instance admin is deactivated", []line{{instance, domain.GrantInstanceAdmin{User: "u3"}}, {instance, domain.DeactivateUser{ID: "u3"}}}},
 		{"data leaves its residency", []line{
 			{instance, domain.UpdateOrg{ID: "o0", Residency: new("eu")}}, {instance, domain.PlaceOrg{Org: "o1", DataPlane: "d1"}},
 			{admin, domain.TransferProject{ID: "p0", Target: "o1"}},
