@@ -43,7 +43,9 @@ type machine struct {
 // or managedMember; the last owner in SuspendMember or LeaveOrg, or that a service account owns nothing; suspended in heldByUser;
 // the home of service accounts in grantable; the order of grants and groups, and that groups add up; what an invitation would take
 // away; overrides that end with the membership, and groups with an account; of a transfer the end of group roles, offers and
-// invitations, tooMuch, and the preview's drops; quotas of projects, members (of groups, too) and keys; the residency in PlaceOrg.
+// invitations, tooMuch, and the preview's drops; quotas of projects, members (of groups, and at sign-up, too) and keys, and what is
+// counted for them; the residency in PlaceOrg; the policy's names and creators; whoHas; the time of an invitation; whose an identity
+// is; admins in SubjectsAfter, suspended in AccessibleAfter.
 // What comes up too seldom for that is in TestMachineStories. Older guards, tried before: keepsOwner in GrantRole, RevokeRole and
 // EraseUser, nameFree, the cap and the ceiling of keys, questions about expiries and states.
 func TestMachine(t *testing.T) {
