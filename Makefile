@@ -1,10 +1,14 @@
 # What a developer runs. `make test` is what a change must pass; `make check` is everything .ci/run asks for.
-.PHONY: test demo gen docs check image
+.PHONY: test soak demo gen docs check image
 
 # The log's tests wait for the disk with a deadline, so they run first and alone; ./... then takes their result as it is.
 test:
 	go test -race ./eventstore
 	go test -race -timeout 20m ./...
+
+# The same claims for much longer: hours.
+soak:
+	TENURE_SOAK=1 go test -race -count=1 -timeout 6h ./tests
 
 demo:
 	go run ./cmd/tenure demo

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,14 +24,11 @@ import (
 // directory. Commands that got no answer are repeated with their Idempotency-Key. In the end every command is in the log
 // exactly once, what was answered is what the log says, every key that was shown verifies, and the chain of hashes is whole.
 //
-// TENURE_KILL_ROUNDS raises the number of rounds. With answers given before the append, acknowledged commands are lost; with
+// With answers given before the append, acknowledged commands are lost; with
 // Recall forgetting everything, commands are doubled: both tried.
 func TestProcessKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	rounds := 10
-	if n, err := strconv.Atoi(os.Getenv("TENURE_KILL_ROUNDS")); err == nil {
-		rounds = n
-	}
+	rounds := soak(10, 100)
 	dir := t.TempDir()
 	users := killUsers(t, dir)
 	writers := make([]*killWriter, 16)
