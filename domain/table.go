@@ -5,31 +5,35 @@ import (
 	"hash/maphash"
 	"iter"
 	"slices"
-
-	"github.com/benbjohnson/immutable"
 )
 
 // Table is a persistent map: With and Without answer a changed copy that shares nearly everything with the original. The
-// zero Table is empty.
+// zero Table is empty. How it is built is in trie.go, and why not a library in docs/adr/0008.
 type Table[K ~string, V any] struct {
-	m *immutable.Map[K, V]
+	t *trie[K, V]
 }
 
 // seed keeps the hashes of ids chosen by strangers unpredictable; nothing may depend on the order of a Table.
 var seed = maphash.MakeSeed()
 
-type hasher[K ~string] struct{}
-
-func (hasher[K]) Hash(k K) uint32   { return uint32(maphash.String(seed, string(k))) }
-func (hasher[K]) Equal(a, b K) bool { return a == b }
+func hashOf[K ~string](k K) uint32 {
+	h := maphash.String(seed, string(k))
+	return uint32(h ^ h>>32)
+}
 
 // Get answers the value of k and whether there is one.
-func (t Table[K, V]) Get(k K) (V, bool) {
-	if t.m == nil {
-		var none V
-		return none, false
+func (t Table[K, V]) Get(k K) (v V, ok bool) {
+	if t.t == nil {
+		return v, false
 	}
-	return t.m.Get(k)
+	h := hashOf(k)
+	pairs := t.t.bucket(h)
+	for i := range pairs {
+		if p := &pairs[i]; p.hash == h && p.key == k {
+			return p.value, true
+		}
+	}
+	return v, false
 }
 
 // Has tells whether k has a value.
@@ -40,38 +44,57 @@ func (t Table[K, V]) Has(k K) bool {
 
 // Len is the number of values.
 func (t Table[K, V]) Len() int {
-	if t.m == nil {
+	if t.t == nil {
 		return 0
 	}
-	return t.m.Len()
+	return t.t.len
 }
 
 // With is the table with v as the value of k.
 func (t Table[K, V]) With(k K, v V) Table[K, V] {
-	if t.m == nil {
-		t.m = immutable.NewMap[K, V](hasher[K]{})
-	}
-	return Table[K, V]{t.m.Set(k, v)}
+	next := t.t.edited()
+	next.set(pair[K, V]{k, v, hashOf(k)})
+	return t.changed(next)
 }
 
 // Without is the table with no value of k.
 func (t Table[K, V]) Without(k K) Table[K, V] {
-	if t.m == nil || !t.Has(k) {
+	if !t.Has(k) {
 		return t
 	}
-	return Table[K, V]{t.m.Delete(k)}
+	next := t.t.edited()
+	next.remove(k, hashOf(k))
+	return t.changed(next)
+}
+
+// changed ends the batch of one change, unless t is in a longer one.
+func (t Table[K, V]) changed(next *trie[K, V]) Table[K, V] {
+	if next != t.t {
+		next.batch = 0
+	}
+	return Table[K, V]{next}
+}
+
+// loading is the table in a batch: from now on With and Without change it in place, and nobody else may read it, until loaded.
+func (t Table[K, V]) loading() Table[K, V] { return Table[K, V]{t.t.edited()} }
+
+// loaded ends what loading began.
+func (t Table[K, V]) loaded() Table[K, V] {
+	t.t.batch = 0
+	return t
 }
 
 // All visits every pair, in no particular order.
 func (t Table[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		if t.m == nil {
+		if t.t == nil {
 			return
 		}
-		for it := t.m.Iterator(); !it.Done(); {
-			k, v, _ := it.Next()
-			if !yield(k, v) {
-				return
+		for pairs := range t.t.all() {
+			for i := range pairs {
+				if !yield(pairs[i].key, pairs[i].value) {
+					return
+				}
 			}
 		}
 	}
