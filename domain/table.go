@@ -80,7 +80,9 @@ func (t Table[K, V]) loading() Table[K, V] { return Table[K, V]{t.t.edited()} }
 
 // loaded ends what loading began.
 func (t Table[K, V]) loaded() Table[K, V] {
-	t.t.batch = 0
+	if t.t != nil {
+		t.t.batch = 0
+	}
 	return t
 }
 

@@ -78,33 +78,56 @@ func Encode(c *eventv1.Commit) ([]byte, error) {
 //
 // The commit does not share memory with data.
 func Decode(data []byte, at domain.Position, parent domain.Hash) (*eventv1.Commit, error) {
+	p := parse(data, at)
+	err := p.judge(at, parent)
+	return p.commit, err
+}
+
+// parsed is what can be told of a message without knowing the one before it.
+type parsed struct {
+	commit  *eventv1.Commit
+	void    error  // why it is none
+	unknown string // what in it this build does not know
+}
+
+func parse(data []byte, at domain.Position) parsed {
 	body, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
-		return nil, fmt.Errorf("%w: position %d does not begin like a commit", ErrVoid, at)
+		return parsed{void: fmt.Errorf("%w: position %d does not begin like a commit", ErrVoid, at)}
 	}
 	c := &eventv1.Commit{}
 	if err := proto.Unmarshal(body, c); err != nil {
-		return nil, fmt.Errorf("%w: position %d does not parse: %w", ErrVoid, at, err)
+		return parsed{void: fmt.Errorf("%w: position %d does not parse: %w", ErrVoid, at, err)}
 	}
 	// Garbage behind the magic may parse as unknown fields. Only a commit id and the right parent make it a commit whose
 	// unknown parts are worth stopping for.
 	if _, err := ulid.ParseStrict(c.GetCommitId()); err != nil {
-		return nil, fmt.Errorf("%w: position %d has no commit id: %w", ErrVoid, at, err)
+		return parsed{void: fmt.Errorf("%w: position %d has no commit id: %w", ErrVoid, at, err)}
 	}
 	if at == 0 || c.GetParent() != uint64(at-1) {
-		return nil, fmt.Errorf("%w: position %d holds a commit for the place behind %d", ErrVoid, at, c.GetParent())
+		return parsed{void: fmt.Errorf("%w: position %d holds a commit for the place behind %d", ErrVoid, at, c.GetParent())}
 	}
 	if c.GetEnd() != endOf(c) {
-		return nil, fmt.Errorf("%w: position %d holds a commit cut short", ErrVoid, at)
+		return parsed{void: fmt.Errorf("%w: position %d holds a commit cut short", ErrVoid, at)}
 	}
-	if !namesParent(c, parent) {
-		return nil, fmt.Errorf("%w: the commit at position %d names parent hash %x, the message before it has %s",
+	return parsed{commit: c, unknown: unknownIn(c, body)}
+}
+
+// judge is the verdict when the hash of the message before is known. It leaves no commit that is not good.
+func (p *parsed) judge(at domain.Position, parent domain.Hash) error {
+	c := p.commit
+	p.commit = nil
+	switch {
+	case p.void != nil:
+		return p.void
+	case !namesParent(c, parent):
+		return fmt.Errorf("%w: the commit at position %d names parent hash %x, the message before it has %s",
 			ErrChainBroken, at, c.GetParentHash(), parent)
+	case p.unknown != "":
+		return &UnknownError{Position: at, What: p.unknown}
 	}
-	if what := unknownIn(c); what != "" {
-		return nil, &UnknownError{Position: at, What: what}
-	}
-	return c, nil
+	p.commit = c
+	return nil
 }
 
 // endOf is what a commit's field `end` must hold.

@@ -247,6 +247,10 @@ func TestDecodeStopsAtTheUnknown(t *testing.T) {
 		},
 		"field of the time": func(c *eventv1.Commit) { c.Time.ProtoReflect().SetUnknown(field) },
 		"kind of actor":     func(c *eventv1.Commit) { c.Entries[0].Actor.Kind = 77 },
+		"negative kind":     func(c *eventv1.Commit) { c.Entries[0].Actor.Kind = -1 },
+		"known field of another type": func(c *eventv1.Commit) {
+			c.Entries[0].Actor.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), 1))
+		},
 	} {
 		c := sample(at-1, parent)
 		change(c)
@@ -273,12 +277,5 @@ func BenchmarkDecode(b *testing.B) {
 		if _, err := Decode(data, 9, parent); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func BenchmarkUnknownIn(b *testing.B) {
-	c := sample(8, HashOf(nil))
-	for b.Loop() {
-		unknownIn(c)
 	}
 }

@@ -27,63 +27,46 @@ func (e *Engine) apply(m eventstore.Message) error {
 	if m.Position != s.Position+1 {
 		return fmt.Errorf("position %d behind %d: %w", m.Position, s.Position, errGap)
 	}
-	next, entries, err := fold(s, m)
+	commit, err := eventstore.Decode(m.Data, m.Position, s.Hash)
+	if err != nil && !errors.Is(err, eventstore.ErrVoid) {
+		return err
+	}
+	decoded := eventstore.Decoded{Message: m, Hash: eventstore.HashOf(m.Data), Commit: commit}
+	next, err := evolve(s, decoded)
 	if err != nil {
 		return err
 	}
-	if next.Voids > s.Voids {
-		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position, "bytes", len(m.Data))
-	}
 	e.publish(next)
-	e.announce(entries)
+	e.passed(decoded)
 	return nil
 }
 
-// fold is the state behind the next message.
-func fold(s *domain.State, m eventstore.Message) (*domain.State, []*eventv1.Entry, error) {
-	hash := eventstore.HashOf(m.Data)
-	commit, err := eventstore.Decode(m.Data, m.Position, s.Hash)
-	if errors.Is(err, eventstore.ErrVoid) {
-		return s.Void(m.Position, hash), nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	next, err := domain.Evolve(s, commit, m.Position, hash)
-	return next, commit.Entries, err
-}
-
-// Replay folds a log from zero up to a position into a fresh state, beside whatever runs.
-func Replay(ctx context.Context, log Log, to domain.Position) (*domain.State, error) {
-	s := &domain.State{}
-	err := log.Replay(ctx, 1, to, func(m eventstore.Message) (err error) {
-		s, _, err = fold(s, m)
-		return err
-	})
-	return s, err
-}
-
 // applyOwn moves to the state that an own commit was decided to leave, unless a reader was quicker.
-func (e *Engine) applyOwn(next *domain.State, entries []*eventv1.Entry) {
+func (e *Engine) applyOwn(next *domain.State, commit *eventv1.Commit) {
 	e.applying.Lock()
 	defer e.applying.Unlock()
 	if e.State().Position+1 == next.Position {
 		e.publish(next)
-		e.announce(entries)
+		e.passed(eventstore.Decoded{Message: eventstore.Message{Position: next.Position}, Hash: next.Hash, Commit: commit})
 	}
 }
 
 func (e *Engine) publish(next *domain.State) {
-	e.hashes.put(next.Position, next.Hash)
 	e.state.Store(next)
 	e.moved.wake()
 }
 
-func (e *Engine) announce(entries []*eventv1.Entry) {
+// passed does what every message asks for once, when the published state has passed it.
+func (e *Engine) passed(m eventstore.Decoded) {
+	e.hashes.put(m.Position, m.Hash)
+	if m.Commit == nil {
+		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position)
+		return
+	}
 	if e.cfg.Erased == nil {
 		return
 	}
-	for _, entry := range entries {
+	for _, entry := range m.Commit.Entries {
 		for _, event := range entry.Events {
 			for _, subject := range e.State().ErasedBy(event) {
 				e.cfg.Erased(subject)
@@ -103,39 +86,6 @@ func (e *Engine) follow(ctx context.Context) {
 			// The position to go on from is taken anew.
 		case err != nil:
 			e.fail(err)
-		}
-	}
-}
-
-// catchUp reads until the state is at a position or ctx ends.
-func (e *Engine) catchUp(ctx context.Context, to domain.Position) error {
-	for {
-		at := e.State().Position
-		if at >= to {
-			return nil
-		}
-		if err := e.Err(); err != nil {
-			return err
-		}
-		err := e.log.Replay(ctx, at+1, to, func(m eventstore.Message) error {
-			if err := e.apply(m); err != nil {
-				if !errors.Is(err, errGap) {
-					e.fail(err)
-				}
-				return err
-			}
-			return nil
-		})
-		switch {
-		case e.Err() != nil:
-			return e.Err()
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil && e.State().Position == at:
-			// A replica that is behind, or nobody answered.
-			if !pause(ctx, 20*time.Millisecond) {
-				return err
-			}
 		}
 	}
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
@@ -17,12 +16,7 @@ type Commit struct {
 }
 
 // Message is one message of the log as it is stored; Commit is nil at a void position.
-type Message struct {
-	Position domain.Position
-	Hash     domain.Hash
-	Data     []byte
-	Commit   *eventv1.Commit
-}
+type Message = eventstore.Decoded
 
 // Commits reads the commits of a range of positions that the state has passed, both ends included, in order and checked
 // against the chain of hashes; void positions are left out. An error of fn ends it and is answered.
@@ -38,26 +32,16 @@ func (e *Engine) Commits(ctx context.Context, from, to domain.Position, fn func(
 // Messages is Commits for whoever wants the bytes, those of void positions too.
 func (e *Engine) Messages(ctx context.Context, from, to domain.Position, fn func(Message) error) error {
 	var parent domain.Hash
-	var own error
-	err := func() (err error) {
-		if from > 1 {
-			if parent, err = e.hashAt(ctx, from-1); err != nil {
-				return err
-			}
-		}
-		return e.log.Replay(ctx, from, to, func(m eventstore.Message) error {
-			commit, err := eventstore.Decode(m.Data, m.Position, parent)
-			parent = eventstore.HashOf(m.Data)
-			if errors.Is(err, eventstore.ErrVoid) {
-				commit, err = nil, nil
-			}
-			if err == nil {
-				own = fn(Message{m.Position, parent, m.Data, commit})
-				err = own
-			}
-			return err
+	var err, own error
+	if from > 1 {
+		parent, err = e.hashAt(ctx, from-1)
+	}
+	if err == nil {
+		err = eventstore.ReplayDecoded(ctx, e.log, from, to, parent, func(m Message) error {
+			own = fn(m)
+			return own
 		})
-	}()
+	}
 	if own != nil || err == nil {
 		return own
 	}

@@ -247,7 +247,7 @@ func (e *Engine) append(ctx context.Context, base *domain.State, d *decision) fa
 	for attempt := 0; ; attempt++ {
 		err := e.log.Append(ctx, base.Position, d.data, eventstore.Header{CommitID: d.commit.CommitId, Entries: len(d.commit.Entries)})
 		if err == nil {
-			e.applyOwn(d.next, d.commit.Entries)
+			e.applyOwn(d.next, d.commit)
 			e.current(sent)
 			return landed
 		}
