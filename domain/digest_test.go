@@ -41,18 +41,18 @@ var stateChanges = map[string]func(*State){
 	"offers":      func(s *State) { s.offers = s.offers.With("offer", &Offer{}) },
 	"identities":  func(s *State) { s.identities = s.identities.With("digest", "user") },
 	"inits":       func(s *State) { s.inits = s.inits.With("what", struct{}{}) },
-	"memory":      func(s *State) { s.memory.count++ },
+	"memory":      func(s *State) { s.memory.Count++ },
 }
 
 var memoryChanges = map[string]func(*memory){
-	"buckets": func(m *memory) { m.buckets = []bucket{{}} },
-	"count":   func(m *memory) { m.count++ },
-	"forgot":  func(m *memory) { m.forgot = time.Unix(1, 0) },
+	"Buckets": func(m *memory) { m.Buckets = []bucket{{}} },
+	"Count":   func(m *memory) { m.Count++ },
+	"Forgot":  func(m *memory) { m.Forgot = time.Unix(1, 0) },
 }
 
 var bucketChanges = map[string]func(*bucket){
-	"begin": func(b *bucket) { b.begin = time.Unix(1, 0) },
-	"table": func(b *bucket) { b.table = b.table.With("key", Remembered{}) },
+	"Begin": func(b *bucket) { b.Begin = time.Unix(1, 0) },
+	"Table": func(b *bucket) { b.Table = b.Table.With("key", Remembered{}) },
 }
 
 // holdsAll fails unless there is a change for each field of a struct.
@@ -81,10 +81,10 @@ func TestDigestHoldsEveryFieldOfState(t *testing.T) {
 		differs(t, "memory."+name, State{}, func(s *State) { change(&s.memory) })
 	}
 	for name, change := range bucketChanges {
-		differs(t, "bucket."+name, State{memory: memory{buckets: []bucket{{}}}}, func(s *State) {
+		differs(t, "bucket."+name, State{memory: memory{Buckets: []bucket{{}}}}, func(s *State) {
 			b := bucket{}
 			change(&b)
-			s.memory.buckets = []bucket{b}
+			s.memory.Buckets = []bucket{b}
 		})
 	}
 }
@@ -131,7 +131,7 @@ func TestDigestHoldsEveryFieldOfEntities(t *testing.T) {
 	})
 	everyField(t, func(s *State, v Sealed) { s.users = s.users.With("id", &User{Name: v}) })
 	everyField(t, func(s *State, r Remembered) {
-		s.memory.buckets = []bucket{{table: Table[string, Remembered]{}.With("key", r)}}
+		s.memory.Buckets = []bucket{{Table: Table[string, Remembered]{}.With("key", r)}}
 	})
 }
 
@@ -142,6 +142,10 @@ func everyField[E any](t *testing.T, put func(*State, E)) {
 	digest := func(e E) Hash {
 		s := State{}
 		put(&s, e)
+		s.derive()
+		if got := reread(t, &s); got.Digest() != s.Digest() {
+			t.Errorf("%+v is another one when a snapshot of it was read", e)
+		}
 		return s.Digest()
 	}
 	seen := map[Hash]string{digest(zero): "nothing"}

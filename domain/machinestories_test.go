@@ -87,7 +87,7 @@ func TestMachineStories(t *testing.T) {
 				m.invariants(t)
 			}
 			m.everywhere(t)
-			m.replay(t)
+			m.replay(t, len(m.log)/2)
 		})
 	}
 }

@@ -8,15 +8,15 @@ import (
 // memory is what is remembered of commands that came with an idempotency key: in buckets, the oldest of which is dropped
 // whole, because forgetting one by one would cost a search at every commit.
 type memory struct {
-	buckets []bucket // oldest first; never changed in place
-	count   int
-	// forgot is the commit time of the newest bucket that was dropped for want of room rather than for its age.
-	forgot time.Time
+	Buckets []bucket // oldest first; never changed in place
+	Count   int
+	// Forgot is the commit time of the newest bucket that was dropped for want of room rather than for its age.
+	Forgot time.Time
 }
 
 type bucket struct {
-	begin time.Time
-	table Table[string, Remembered]
+	Begin time.Time
+	Table Table[string, Remembered]
 }
 
 // Remembered is where the outcome of a command stands in the log.
@@ -37,8 +37,8 @@ const (
 
 // Recall finds the outcome of the command that came with an idempotency key, by the digest of actor and key.
 func (s *State) Recall(key []byte) (Remembered, bool) {
-	for _, b := range slices.Backward(s.memory.buckets) {
-		if r, ok := b.table.Get(string(key)); ok {
+	for _, b := range slices.Backward(s.memory.Buckets) {
+		if r, ok := b.Table.Get(string(key)); ok {
 			return r, true
 		}
 	}
@@ -47,30 +47,30 @@ func (s *State) Recall(key []byte) (Remembered, bool) {
 
 // ForgotEarly tells whether, at a time, idempotency keys younger than MemoryAge have been forgotten for want of room.
 func (s *State) ForgotEarly(now time.Time) bool {
-	return !s.memory.forgot.IsZero() && now.Sub(s.memory.forgot) < MemoryAge
+	return !s.memory.Forgot.IsZero() && now.Sub(s.memory.Forgot) < MemoryAge
 }
 
 func (m memory) remember(key string, r Remembered, at time.Time, capacity int) memory {
-	m.buckets = slices.Clone(m.buckets)
-	last := len(m.buckets) - 1
+	m.Buckets = slices.Clone(m.Buckets)
+	last := len(m.Buckets) - 1
 	perBucket := max(1, capacity/bucketsMax)
-	if last < 0 || at.Sub(m.buckets[last].begin) >= bucketAge || m.buckets[last].table.Len() >= perBucket {
-		m.buckets = append(m.buckets, bucket{begin: at})
+	if last < 0 || at.Sub(m.Buckets[last].Begin) >= bucketAge || m.Buckets[last].Table.Len() >= perBucket {
+		m.Buckets = append(m.Buckets, bucket{Begin: at})
 		last++
 	}
-	m.buckets[last].table = m.buckets[last].table.With(key, r)
-	m.count++
-	for len(m.buckets) > 1 {
-		oldest, next := m.buckets[0], m.buckets[1]
-		old := at.Sub(next.begin) >= MemoryAge
-		if !old && m.count <= capacity {
+	m.Buckets[last].Table = m.Buckets[last].Table.With(key, r)
+	m.Count++
+	for len(m.Buckets) > 1 {
+		oldest, next := m.Buckets[0], m.Buckets[1]
+		old := at.Sub(next.Begin) >= MemoryAge
+		if !old && m.Count <= capacity {
 			break
 		}
 		if !old {
-			m.forgot = next.begin
+			m.Forgot = next.Begin
 		}
-		m.count -= oldest.table.Len()
-		m.buckets = m.buckets[1:]
+		m.Count -= oldest.Table.Len()
+		m.Buckets = m.Buckets[1:]
 	}
 	return m
 }

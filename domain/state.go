@@ -163,7 +163,7 @@ type Identity struct {
 
 // Sealed is a personal value that only the sealing package can read; the zero Sealed is an empty value.
 type Sealed struct {
-	Subject string
+	Subject string `snapshot:"shared"`
 	Data    string
 }
 
@@ -174,8 +174,8 @@ type Key struct {
 	Public  string
 	Display string
 	// Scheme, Pepper and Verifier tell a right secret from a wrong one.
-	Scheme   string
-	Pepper   string
+	Scheme   string `snapshot:"shared"`
+	Pepper   string `snapshot:"shared"`
 	Verifier string
 
 	Project ProjectID
@@ -189,7 +189,7 @@ type Key struct {
 	Networks     []netip.Prefix
 	ExpiresAt    time.Time
 	CreatedAt    time.Time
-	CreatedBy    string
+	CreatedBy    string `snapshot:"shared"`
 	RevokedAt    time.Time
 	Successor    KeyID
 }

@@ -131,6 +131,18 @@ func (t *trie[K, V]) set(p pair[K, V]) {
 	}
 }
 
+// reserve makes the buckets for n pairs in an empty trie in a batch.
+func (t *trie[K, V]) reserve(n int) {
+	if n <= fewMax {
+		return
+	}
+	t.buckets = uint32((n + bucketFill - 1) / bucketFill)
+	t.mask = 1<<bits.Len32(t.buckets-1) - 1
+	for i := uint32(0); i < t.buckets; i += leafWidth {
+		t.leaf(i)
+	}
+}
+
 // remove needs a batch and a key that is there.
 func (t *trie[K, V]) remove(k K, hash uint32) {
 	pairs := t.writable(hash, 0)
@@ -167,6 +179,9 @@ func (t *trie[K, V]) writable(hash uint32, more int) []pair[K, V] {
 	if l.owned&(1<<n) == 0 {
 		t.hang(i, grown(l.buckets[n], more))
 	} else if have := l.buckets[n]; len(have)+more > cap(have) {
+		if len(have) == 0 {
+			more = bucketFill - spare
+		}
 		t.hang(i, grown(have, more+spare))
 	}
 	return l.buckets[n]
