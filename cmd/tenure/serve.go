@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenurehq/tenure/cmd/tenure/app"
+	"github.com/tenurehq/tenure/internal/engine"
 )
 
 func serveCommand() *cobra.Command {
@@ -73,6 +74,7 @@ there already is left as it is, and differences are logged.`,
 	f.StringSliceVar(&cfg.TrustedProxies, "trusted-proxies", nil, "networks of proxies that are believed about X-Forwarded-For, such as 10.0.0.0/8")
 	f.StringVar(&cfg.PermissionsFile, "permissions-file", "", "YAML file with permissions of your own product, to be held by roles and asked in checks")
 	f.IntVar(&cfg.IdempotencyCapacity, "idempotency-capacity", 0, "how many idempotency keys a new log remembers (default 1000000)")
+	f.IntVar(&cfg.SnapshotEvery, "snapshot-every", engine.DefaultSnapshotEvery, "after how many events a snapshot of the state is written, from which the next start goes on")
 	f.BoolVar(&verbose, "verbose", false, "log more")
 	return cmd
 }

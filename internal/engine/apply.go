@@ -63,6 +63,7 @@ func (e *Engine) passed(m eventstore.Decoded) {
 		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position)
 		return
 	}
+	e.noted(m.Position, m.Commit)
 	if e.cfg.Erased == nil {
 		return
 	}

@@ -6,6 +6,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,12 @@ type Config struct {
 	// Erased is called for every subject whose personal key must be destroyed since an erasure was folded in, on every server; it
 	// must be quick.
 	Erased func(subject string)
-	Logger *slog.Logger
+	// Snapshots make starts quick; none if nil. They are written after SnapshotEvery events (DefaultSnapshotEvery if 0), not
+	// more often than every SnapshotPause (DefaultSnapshotPause if 0), and soon after an erasure.
+	Snapshots     *eventstore.Snapshots
+	SnapshotEvery int
+	SnapshotPause time.Duration
+	Logger        *slog.Logger
 	// ContactGap is how old the state may be known to be before Fresh refuses; DefaultContactGap if 0.
 	ContactGap time.Duration
 }
@@ -76,6 +82,8 @@ type Engine struct {
 	skew    atomic.Int64 // broker's clock minus ours
 	begin   time.Time
 
+	snapshots snapshots
+
 	failure atomic.Pointer[error]
 	failed  chan struct{}
 
@@ -95,10 +103,12 @@ type Stats struct {
 	// Commands that were written, Commits that hold them, Conflicts that were decided again, and Retries of appends whose
 	// outcome was unknown.
 	Commands, Commits, Conflicts, Retries uint64
+	// Snapshot is the position of the newest snapshot known; 0 for none.
+	Snapshot domain.Position
 }
 
-// Start folds the whole log into a state, begins the log if it is empty, and keeps both going until Close. ctx bounds the
-// start only.
+// Start folds the log into a state, from a snapshot on if there is one, begins the log if it is empty, and keeps both going
+// until Close. ctx bounds the start only.
 func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -106,20 +116,25 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.ContactGap == 0 {
 		cfg.ContactGap = DefaultContactGap
 	}
+	cfg.SnapshotEvery = cmp.Or(cfg.SnapshotEvery, DefaultSnapshotEvery)
+	cfg.SnapshotPause = cmp.Or(cfg.SnapshotPause, DefaultSnapshotPause)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, queue: make(chan *waiting, queueLength), begin: time.Now(), failed: make(chan struct{}), closed: make(chan struct{}),
+		snapshots: snapshots{due: make(chan struct{}, 1)},
 	}
 	e.state.Store(&domain.State{})
 	e.moved.init()
 	began := time.Now()
+	e.restore(ctx)
+	from := e.State().Position
 	if err := e.probe(ctx); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
 	s := e.State()
-	cfg.Logger.Info("log replayed", "position", s.Position, "voids", s.Voids, "took", time.Since(began).Round(time.Millisecond))
+	cfg.Logger.Info("log replayed", "from", from, "position", s.Position, "voids", s.Voids, "took", time.Since(began).Round(time.Millisecond))
 
 	working, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
@@ -127,6 +142,9 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	e.done.Go(func() { e.sequence(working) })
 	e.done.Go(func() { e.follow(working) })
 	e.done.Go(func() { e.keepProbing(working) })
+	if cfg.Snapshots != nil {
+		e.done.Go(func() { e.keepSnapshots(working) })
+	}
 	if s.Instance.LogID == "" {
 		_, err := e.Execute(ctx, Request{
 			Command: cfg.Genesis, Rule: domain.Rule{Requirement: domain.Anyone}, Actor: domain.Actor{Kind: domain.ActorSystem},
@@ -153,7 +171,10 @@ func (e *Engine) Stopping() <-chan struct{} { return e.running.Done() }
 
 // Stats are the counts so far.
 func (e *Engine) Stats() Stats {
-	return Stats{e.stats.commands.Load(), e.stats.commits.Load(), e.stats.conflicts.Load(), e.stats.retries.Load()}
+	return Stats{
+		e.stats.commands.Load(), e.stats.commits.Load(), e.stats.conflicts.Load(), e.stats.retries.Load(),
+		domain.Position(e.snapshots.newest.Load()),
+	}
 }
 
 // Failed is closed when the engine met something in the log that it must not go past; Err says what.

@@ -33,6 +33,7 @@ type derivedKeys struct {
 	wrap   []byte // encrypts subjects' keys
 	digest []byte // keys Vault.Digest
 	print  []byte // keys Vault.Fingerprint
+	snap   []byte // authenticates snapshots
 }
 
 // LoadMaster reads the master key from the file at path: 32 bytes as hexadecimal or base64 text. If there is no file it
@@ -85,12 +86,19 @@ func newMaster(key []byte) (Master, error) {
 	if err != nil {
 		return Master{}, err
 	}
-	keys := derivedKeys{id: hex.EncodeToString(id), wrap: wrap, digest: digest, print: fingerprint}
+	snapshot, err := hkdf.Key(sha256.New, key, nil, "tenure snapshots", 32)
+	if err != nil {
+		return Master{}, err
+	}
+	keys := derivedKeys{id: hex.EncodeToString(id), wrap: wrap, digest: digest, print: fingerprint, snap: snapshot}
 	return Master{func() derivedKeys { return keys }}, nil
 }
 
 // ID names the key without telling anything about it: 16 hexadecimal digits, safe to log and to store.
 func (m Master) ID() string { return m.derived().id }
+
+// SnapshotKey is for authenticating snapshots.
+func (m Master) SnapshotKey() []byte { return m.derived().snap }
 
 // String is the key's ID.
 func (m Master) String() string {

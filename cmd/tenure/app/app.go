@@ -67,7 +67,9 @@ type Config struct {
 
 	// IdempotencyCapacity is how many idempotency keys a new log remembers; the default if 0.
 	IdempotencyCapacity int
-	Logger              *slog.Logger
+	// SnapshotEvery is after how many events a snapshot of the state is written; the default if 0.
+	SnapshotEvery int
+	Logger        *slog.Logger
 	// Clock is time.Now, if not set.
 	Clock func() time.Time
 }
@@ -139,9 +141,14 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	}
 	a.eraser = newEraser(a.vault, cfg.Logger)
 	a.closers = append(a.closers, a.eraser.close)
+	snapshots, err := a.snapshots(master.SnapshotKey())
+	if err != nil {
+		return nil, err
+	}
 	host, _ := os.Hostname()
 	a.Engine, err = engine.Start(ctx, engine.Config{
 		Log: a.Log, Sole: cfg.NATSURL == "", Node: host, Clock: cfg.Clock, Logger: cfg.Logger, Erased: a.eraser.erase,
+		Snapshots: snapshots, SnapshotEvery: cfg.SnapshotEvery,
 		Genesis: domain.CreateInstance{
 			LogID: ulid.Make().String(), Pepper: peppers[0].ID(), SealingKey: master.ID(),
 			IdempotencyCapacity: cmp.Or(cfg.IdempotencyCapacity, domain.DefaultIdempotencyCapacity),

@@ -43,3 +43,12 @@ func (x external) close() error {
 	x.Conn.Close()
 	return nil
 }
+
+// snapshots are in the data directory beside an embedded log, and beside an external one in its NATS, for all servers.
+func (a *App) snapshots(key []byte) (*eventstore.Snapshots, error) {
+	if a.cfg.NATSURL == "" {
+		return eventstore.NewSnapshots(eventstore.SnapshotDir(filepath.Join(a.cfg.DataDir, "snapshots")), key), nil
+	}
+	bucket, err := eventstore.NewSnapshotBucket(a.broker.conn(), a.cfg.Replicas)
+	return eventstore.NewSnapshots(bucket, key), err
+}

@@ -25,6 +25,8 @@ func registerEngine(r prometheus.Registerer, e *engine.Engine) {
 			func() float64 { return float64(e.State().Position) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenure_void_positions", Help: "Positions of the log published by hand. More than 0 is an alarm."},
 			func() float64 { return float64(e.State().Voids) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenure_snapshot_position", Help: "Position of the newest snapshot this server knows of."},
+			func() float64 { return float64(e.Stats().Snapshot) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenure_contact_seconds", Help: "Time since this server's state was last known to be current."},
 			func() float64 { return e.SinceContact().Seconds() }),
 	)

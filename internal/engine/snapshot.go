@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+)
+
+const (
+	// DefaultSnapshotEvery is after how many events a snapshot is written: fewer make a start quicker by fractions of a second.
+	DefaultSnapshotEvery = 100_000
+	// DefaultSnapshotPause is how long one snapshot at least comes after another: writing a large state takes seconds of a core.
+	DefaultSnapshotPause = time.Minute
+	// snapshotsKept is how many snapshots there are, so that one that can't be read is not the only one.
+	snapshotsKept = 2
+	// snapshotTimeout bounds the writing of one.
+	snapshotTimeout = 10 * time.Minute
+)
+
+// snapshots is what the engine knows of the snapshots of its log.
+type snapshots struct {
+	events atomic.Int64 // folded since the newest one
+	erased atomic.Int64 // position of the newest erasure: older snapshots hold what must be gone
+	newest atomic.Uint64
+	due    chan struct{}
+}
+
+// noted counts a commit that the state has passed.
+func (e *Engine) noted(at domain.Position, c *eventv1.Commit) {
+	events := 0
+	erasure := false
+	for _, entry := range c.Entries {
+		events += len(entry.Events)
+		for _, event := range entry.Events {
+			erasure = erasure || event.GetUserErased() != nil
+		}
+	}
+	if erasure {
+		e.snapshots.erased.Store(int64(at))
+	}
+	if e.snapshots.events.Add(int64(events)) >= int64(e.cfg.SnapshotEvery) || erasure {
+		select {
+		case e.snapshots.due <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// restore begins with the newest snapshot that is good and of this log, if there is one. Whatever is wrong with a snapshot is
+// logged and costs nothing but time.
+func (e *Engine) restore(ctx context.Context) {
+	if e.cfg.Snapshots == nil {
+		return
+	}
+	list, err := e.cfg.Snapshots.List(ctx)
+	if err != nil {
+		e.cfg.Logger.Warn("the snapshots can't be listed; all of the log is replayed", "error", err)
+	}
+	for _, at := range list {
+		began := time.Now()
+		s, err := e.cfg.Snapshots.Load(ctx, at)
+		if err == nil {
+			err = e.ofThisLog(ctx, s)
+		}
+		if err != nil {
+			e.cfg.Logger.Warn("a snapshot is not used", "position", at, "error", err)
+			continue
+		}
+		e.cfg.Logger.Info("snapshot loaded", "position", at, "took", time.Since(began).Round(time.Millisecond))
+		e.hashes.put(s.Position, s.Hash)
+		e.state.Store(s)
+		e.snapshots.newest.Store(uint64(at))
+		for subject := range s.Erased().All() {
+			// The server that folded the erasure may have ended before the key was destroyed.
+			if e.cfg.Erased != nil {
+				e.cfg.Erased(subject)
+			}
+		}
+		return
+	}
+}
+
+// ofThisLog is an error unless the log holds, at the snapshot's position, the message that it was made behind.
+func (e *Engine) ofThisLog(ctx context.Context, s *domain.State) error {
+	tip, err := e.log.Tip(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Position > tip.Last {
+		return fmt.Errorf("the log ends at %d: an older copy of it was restored", tip.Last)
+	}
+	var hash domain.Hash
+	err = e.log.Replay(ctx, s.Position, s.Position, func(m eventstore.Message) error {
+		hash = eventstore.HashOf(m.Data)
+		return nil
+	})
+	if err == nil && hash != s.Hash {
+		err = fmt.Errorf("it was made behind another commit than the log has there, whose hash is %s", hash)
+	}
+	return err
+}
+
+// keepSnapshots writes snapshots while everything goes on.
+func (e *Engine) keepSnapshots(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.failed:
+			return
+		case <-e.snapshots.due:
+		}
+		if err := e.snapshot(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Logger.Warn("no snapshot written, trying again", "error", err, "in", e.cfg.SnapshotPause)
+			select {
+			case e.snapshots.due <- struct{}{}:
+			default:
+			}
+		}
+		if !pause(ctx, e.cfg.SnapshotPause) {
+			return
+		}
+	}
+}
+
+// snapshot writes one, unless another server has just done so, and deletes what is no longer needed.
+func (e *Engine) snapshot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
+	erased, events := domain.Position(e.snapshots.erased.Load()), e.snapshots.events.Load()
+	// First, so that whatever happens next, what was erased is not in any.
+	err := e.cfg.Snapshots.Drop(ctx, func(at domain.Position, _ int) bool { return at < erased })
+	if err != nil {
+		return err
+	}
+	list, err := e.cfg.Snapshots.List(ctx)
+	if err != nil {
+		return err
+	}
+	if newest := domain.Position(e.snapshots.newest.Load()); len(list) > 0 && list[0] > newest {
+		e.snapshots.newest.Store(uint64(list[0]))
+	} else {
+		s, began := e.State(), time.Now()
+		if err := e.cfg.Snapshots.Save(ctx, s); err != nil {
+			return err
+		}
+		e.snapshots.newest.Store(uint64(s.Position))
+		e.cfg.Logger.Info("snapshot written", "position", s.Position, "took", time.Since(began).Round(time.Millisecond))
+	}
+	e.snapshots.events.Add(-events)
+	return e.cfg.Snapshots.Drop(ctx, func(_ domain.Position, newer int) bool { return newer >= snapshotsKept })
+}
