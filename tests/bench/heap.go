@@ -1,0 +1,27 @@
+package main
+
+// heap is what a key and a membership cost in memory.
+func heap(s sizes) (rows []row) {
+	tenth := s
+	tenth.orgs = max(1, s.orgs/10)
+	for _, s := range []sizes{tenth, s} {
+		w := newWorld()
+		before := heapBytes()
+		w.places(s)
+		places := heapBytes()
+		w.memberships(s)
+		w.s = w.s.Loaded()
+		memberships := heapBytes()
+		w.s = w.s.Loading()
+		w.makeKeys(s)
+		w.s = w.s.Loaded()
+		keys := heapBytes()
+		people, members, made := len(w.people), s.orgs*s.membersPerOrg, w.s.Keys().Len()
+		rows = append(rows,
+			row{What: "heap of a person, with " + number(float64(people)), Figure: (places - before) / float64(people), Unit: "bytes", Note: "organizations and projects shared out among them"},
+			within(row{What: "heap of a membership, with " + number(float64(members)), Figure: (memberships - places) / float64(members), Unit: "bytes"}, 500),
+			within(row{What: "heap of a key, with " + number(float64(made)), Figure: (keys - memberships) / float64(made), Unit: "bytes"}, 1000),
+		)
+	}
+	return rows
+}

@@ -1,0 +1,132 @@
+// Command bench measures what Tenure claims, each figure beside its floor from the same run, and prints one table:
+//
+//	go run ./tests/bench [-run REGEXP] [-quick] [-json FILE] [-profile DIR]
+//
+// Absolute figures are those of the machine; the ratios are what the bars are about.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"time"
+)
+
+// sizes are how much of everything there is. quick is for seeing that all of it works.
+type sizes struct {
+	orgs, membersPerOrg, orgsPerPerson, projectsPerOrg, keysPerProject int
+	replayed                                                           int // commits
+	round                                                              time.Duration
+	rounds                                                             int
+}
+
+var (
+	full  = sizes{orgs: 1000, membersPerOrg: 1000, orgsPerPerson: 10, projectsPerOrg: 10, keysPerProject: 100, replayed: 1_000_000, round: 2 * time.Second, rounds: 3}
+	quick = sizes{orgs: 20, membersPerOrg: 20, orgsPerPerson: 2, projectsPerOrg: 2, keysPerProject: 5, replayed: 3000, round: 50 * time.Millisecond, rounds: 1}
+)
+
+// small is the state of a hundredth of the size.
+func (s sizes) small() sizes {
+	s.orgs = max(1, s.orgs/100)
+	return s
+}
+
+// group is measurements that share what they set up.
+type group struct {
+	name string
+	run  func(sizes) []row
+}
+
+var groups = []group{
+	{"heap", heap},
+	{"checks", checks},
+	{"growth", growth},
+	{"durable", durable},
+	{"api", api},
+	{"readers", readers},
+	{"replay", replay},
+	{"cluster", cluster},
+}
+
+func main() {
+	only := flag.String("run", "", "regular expression of the groups to run (default all)")
+	small := flag.Bool("quick", false, "small sizes: shows that it works, not how fast")
+	jsonFile := flag.String("json", "", "write the table here as well, as JSON")
+	profiles := flag.String("profile", "", "write a CPU profile of each group into this directory")
+	flag.Parse()
+	s := full
+	if *small {
+		s = quick
+	}
+	if err := run(s, *only, *jsonFile, *profiles); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(s sizes, only, jsonFile, profiles string) error {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	t := &table{Machine: machine()}
+	began := time.Now()
+	for _, g := range groups {
+		if !match.MatchString(g.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%6.0fs %s\n", time.Since(began).Seconds(), g.name)
+		stop, err := profile(profiles, g.name)
+		if err != nil {
+			return err
+		}
+		rows := g.run(s)
+		stop()
+		for i := range rows {
+			rows[i].Group = g.name
+		}
+		t.Rows = append(t.Rows, rows...)
+		debug.FreeOSMemory()
+	}
+	t.Seconds = time.Since(began).Seconds()
+	t.print(os.Stdout)
+	if jsonFile == "" {
+		return nil
+	}
+	return t.writeJSON(jsonFile)
+}
+
+func profile(dir, name string) (stop func(), err error) {
+	if dir == "" {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, name+".cpu"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
+}
+
+// must is for what can only fail if the harness is wrong.
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+func check(err error) {
+	if err != nil {
+		_, file, line, _ := runtime.Caller(2)
+		panic(fmt.Sprintf("%s:%d: %v", filepath.Base(file), line, err))
+	}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/keyring"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
+)
+
+// world is a state of a given size, made the way the product makes one: each command is decided, and its entry is stored,
+// read and folded.
+type world struct {
+	s    *domain.State
+	ring *keyring.Ring
+	now  time.Time
+
+	orgs     []domain.OrgID
+	people   []domain.UserID
+	projects []domain.ProjectID
+	// keys are a sample, with their secrets.
+	keys []worldKey
+}
+
+type worldKey struct {
+	id             domain.KeyID
+	public, secret string
+}
+
+var (
+	instance = domain.Actor{Kind: domain.ActorInstance, Method: "admin_key"}
+	anyRule  = domain.Rule{Requirement: domain.InstanceAdmin}
+)
+
+func newWorld() *world {
+	dir := must(os.MkdirTemp("", "bench"))
+	defer os.RemoveAll(dir)
+	peppers, _, err := keyring.LoadPeppers(filepath.Join(dir, "pepper"))
+	check(err)
+	w := &world{
+		s: (&domain.State{}).Loading(), ring: must(keyring.New(keyring.Config{Brand: "tn", Peppers: peppers})),
+		now: time.Now().UTC().Round(0),
+	}
+	w.do(domain.CreateInstance{LogID: ulid.Make().String(), Pepper: peppers[0].ID(), SealingKey: "s", IdempotencyCapacity: 1_000_000})
+	return w
+}
+
+// built is a world of a size.
+func built(s sizes) *world {
+	w := newWorld()
+	w.places(s)
+	w.memberships(s)
+	w.makeKeys(s)
+	w.s = w.s.Loaded()
+	return w
+}
+
+func (w *world) do(c domain.Command) {
+	w.s = w.evolve(w.s, w.decide(c))
+}
+
+func (w *world) decide(c domain.Command) *eventv1.Entry {
+	events := must(domain.Decide(w.s, c, anyRule, instance, w.now))
+	return &eventv1.Entry{
+		CommandId: ulid.Make().String(), Command: c.Name(), Actor: instance.Stored(w.s, "", w.now), Events: events,
+		Request: &eventv1.RequestInfo{RequestId: ulid.Make().String()},
+	}
+}
+
+// evolve folds an entry as it is read from a log, so that the state shares no memory with what decided it.
+func (w *world) evolve(s *domain.State, entry *eventv1.Entry) *domain.State {
+	stored := &eventv1.Entry{}
+	check(proto.Unmarshal(must(proto.Marshal(entry)), stored))
+	next := must(domain.EvolveEntry(s, stored, 0, s.Position+1, w.now))
+	return next.Advanced(s.Position+1, s.Hash)
+}
+
+// places are organizations, people without memberships, and projects.
+func (w *world) places(s sizes) {
+	for i := range s.orgs {
+		id := domain.OrgID("org_" + ulid.Make().String())
+		w.do(domain.CreateOrg{ID: id, OrgName: fmt.Sprintf("client-%d", i)})
+		w.orgs = append(w.orgs, id)
+	}
+	for range s.orgs * s.membersPerOrg / s.orgsPerPerson {
+		id := "usr_" + ulid.Make().String()
+		digest := sha256.Sum256([]byte(id))
+		w.do(domain.RegisterUser{
+			ID: domain.UserID(id), Email: sealed(id), EmailDigest: digest[:], FullName: sealed(id),
+		})
+		w.people = append(w.people, domain.UserID(id))
+	}
+	for i := range s.orgs * s.projectsPerOrg {
+		id := domain.ProjectID("prj_" + ulid.Make().String())
+		w.do(domain.CreateProject{ID: id, Org: w.orgs[i%s.orgs], ProjectName: fmt.Sprintf("project-%d", i/s.orgs)})
+		w.projects = append(w.projects, id)
+	}
+}
+
+func sealed(subject string) *eventv1.Sealed {
+	data := make([]byte, 52)
+	rand.Read(data)
+	return &eventv1.Sealed{Subject: subject, Data: data}
+}
+
+var roles = []domain.Role{domain.Admin, domain.RoleMember, domain.RoleMember, domain.RoleMember, domain.Viewer}
+
+// memberships are people in organizations, person i in those that follow organization i; every hundredth has an override.
+func (w *world) memberships(s sizes) {
+	for i, person := range w.people {
+		for j := range s.orgsPerPerson {
+			n := (i + j*max(1, s.orgs/s.orgsPerPerson)) % s.orgs
+			w.do(domain.GrantRole{Org: w.orgs[n], User: person, Role: roles[(i+j)%len(roles)]})
+			if (i+j)%100 == 0 {
+				w.do(domain.GrantRole{Org: w.orgs[n], Project: w.projects[n], User: person, Role: domain.Admin})
+			}
+		}
+	}
+}
+
+func (w *world) makeKeys(s sizes) {
+	total := len(w.projects) * s.keysPerProject
+	sample := max(1, total/10_000)
+	for i := range total {
+		c, secret := w.newKey(w.projects[i%len(w.projects)])
+		w.do(c)
+		if i%sample == 0 {
+			w.keys = append(w.keys, worldKey{c.ID, c.Public, secret})
+		}
+	}
+}
+
+func (w *world) newKey(project domain.ProjectID) (domain.CreateKey, string) {
+	id := ulid.Make().String()
+	public, secret, err := w.ring.Generate(id)
+	check(err)
+	return domain.CreateKey{
+		Minted: domain.Minted{
+			ID: domain.KeyID("key_" + id), Public: public, Display: keyring.Mask(secret), Verifier: w.ring.NewVerifier(secret),
+		},
+		Project: project, KeyName: "ingest",
+	}, secret
+}
+
+// question is who is asked about where.
+type question struct {
+	person  domain.UserID
+	project domain.ProjectID
+	org     domain.OrgID
+}
+
+// questions are about people and projects of organizations they are in, at random; the ids are copies, as requests bring them.
+func (w *world) questions(n int) (list []question) {
+	for range n {
+		person := w.people[mathrand.IntN(len(w.people))]
+		u, _ := w.s.User(person)
+		orgs := u.Orgs.Keys()
+		o, _ := w.s.Org(orgs[mathrand.IntN(len(orgs))])
+		projects := o.Projects.Keys()
+		list = append(list, question{
+			domain.UserID(fresh(string(person))), domain.ProjectID(fresh(string(projects[mathrand.IntN(len(projects))]))), domain.OrgID(fresh(string(o.ID))),
+		})
+	}
+	return list
+}
+
+func fresh(s string) string { return string([]byte(s)) }
