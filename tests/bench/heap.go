@@ -3,7 +3,7 @@ package main
 // heap is what a key and a membership cost in memory.
 func heap(s sizes) (rows []row) {
 	tenth := s
-	tenth.orgs = max(1, s.orgs/10)
+	tenth.orgs = max(2, s.orgs/10)
 	for _, s := range []sizes{tenth, s} {
 		w := newWorld()
 		before := heapBytes()

@@ -32,7 +32,7 @@ var (
 
 // small is the state of a hundredth of the size.
 func (s sizes) small() sizes {
-	s.orgs = max(1, s.orgs/100)
+	s.orgs = max(2, s.orgs/100)
 	return s
 }
 
@@ -75,6 +75,7 @@ func run(s sizes, only, jsonFile, profiles string) error {
 		return err
 	}
 	t := &table{Machine: machine()}
+	defer cleanUp()
 	began := time.Now()
 	for _, g := range groups {
 		if !match.MatchString(g.name) {

@@ -24,6 +24,9 @@ type world struct {
 	ring *keyring.Ring
 	now  time.Time
 
+	// stored, if set, takes what is folded.
+	stored func(*eventv1.Entry, time.Time)
+
 	orgs     []domain.OrgID
 	people   []domain.UserID
 	projects []domain.ProjectID
@@ -65,16 +68,25 @@ func built(s sizes) *world {
 }
 
 func (w *world) do(c domain.Command) {
-	w.s = w.evolve(w.s, w.decide(c))
+	entry := w.decide(c)
+	w.s = w.evolve(w.s, entry)
+	if w.stored != nil {
+		w.stored(entry, w.now)
+	}
 }
 
 func (w *world) decide(c domain.Command) *eventv1.Entry {
-	events := must(domain.Decide(w.s, c, anyRule, instance, w.now))
+	return entryOf(c, must(domain.Decide(w.s, c, anyRule, instance, w.now)))
+}
+
+func entryOf(c domain.Command, events []*eventv1.Event) *eventv1.Entry {
 	return &eventv1.Entry{
-		CommandId: ulid.Make().String(), Command: c.Name(), Actor: instance.Stored(w.s, "", w.now), Events: events,
-		Request: &eventv1.RequestInfo{RequestId: ulid.Make().String()},
+		CommandId: ulid.Make().String(), Command: c.Name(), Actor: &eventv1.Actor{Kind: eventv1.Actor_KIND_INSTANCE, Method: "admin_key", Role: "INSTANCE_ADMIN"},
+		Events: events, Request: &eventv1.RequestInfo{RequestId: ulid.Make().String()},
 	}
 }
+
+func protoSize(m proto.Message) int { return proto.Size(m) }
 
 // evolve folds an entry as it is read from a log, so that the state shares no memory with what decided it.
 func (w *world) evolve(s *domain.State, entry *eventv1.Entry) *domain.State {
