@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"iter"
 	"math/bits"
 	"slices"
 	"strings"
@@ -96,6 +97,7 @@ type Catalog struct {
 	orgPermissions, projectPermissions map[string]Permission
 	allOrg, allProject, all            PermissionSet
 	roles                              map[Role]PermissionSet
+	byName                             []Permission // sorted by name, one of two levels beside the other
 }
 
 // builtIn is the catalog of Tenure's own permissions.
@@ -125,6 +127,10 @@ func newCatalog(entries []CatalogEntry, retired PermissionSet) *Catalog {
 			}
 		}
 	}
+	for i := range entries {
+		c.byName = append(c.byName, Permission(i+1))
+	}
+	slices.SortFunc(c.byName, func(a, b Permission) int { return strings.Compare(c.name(a), c.name(b)) })
 	// members:CUD is a name for the right to manage members at the level it is asked.
 	c.orgPermissions["members:CUD"], c.projectPermissions["members:CUD"] = c.orgPermissions["organizationMembers:CUD"], c.projectPermissions["projectMembers:CUD"]
 	return c
@@ -189,22 +195,40 @@ func (c *Catalog) own() (list []CatalogEntry) {
 }
 
 // Names are the names in the set, sorted, each once.
-func (c *Catalog) Names(s PermissionSet) []string {
-	names := append(c.NamesAt(OrgLevel, s), c.NamesAt(ProjectLevel, s)...)
-	slices.Sort(names)
-	return slices.Compact(names)
+func (c *Catalog) Names(s PermissionSet) (names []string) {
+	if s = s.And(c.all); s.IsEmpty() {
+		return nil
+	}
+	names = make([]string, 0, s.Len())
+	for _, p := range c.byName {
+		if name := c.name(p); s.Has(p) && (len(names) == 0 || names[len(names)-1] != name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // NamesAt are the names of one level in the set, sorted.
-func (c *Catalog) NamesAt(level Level, s PermissionSet) (names []string) {
-	s = s.And(c.all)
-	for i, e := range c.entries {
-		if e.Level == level && s.Has(Permission(i+1)) {
-			names = append(names, e.Name)
+func (c *Catalog) NamesAt(level Level, s PermissionSet) []string {
+	if level == OrgLevel {
+		return c.Names(s.And(c.allOrg))
+	}
+	return c.Names(s.And(c.allProject))
+}
+
+// namesakes visits, for every name, the permissions that have it.
+func (c *Catalog) namesakes() iter.Seq[PermissionSet] {
+	return func(yield func(PermissionSet) bool) {
+		for i := 0; i < len(c.byName); {
+			set, name := PermissionSet{}, c.name(c.byName[i])
+			for ; i < len(c.byName) && c.name(c.byName[i]) == name; i++ {
+				set = set.with(c.byName[i])
+			}
+			if !yield(set) {
+				return
+			}
 		}
 	}
-	slices.Sort(names)
-	return names
 }
 
 // BuiltIn is what a built-in role holds; nothing for any other.

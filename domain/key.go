@@ -124,7 +124,7 @@ func (c CreateKey) decide(s *State, by Actor, now time.Time) ([]*eventv1.Event, 
 		return nil, err
 	}
 	if at.Org != nil && c.User == "" {
-		if err := s.roomForKeys(at.Org, 1, now); err != nil {
+		if err := s.roomForKey(at.Org, now); err != nil {
 			return nil, err
 		}
 	}
@@ -153,8 +153,9 @@ func (c CreateKey) permissions(s *State, scope, ceiling PermissionSet) (Permissi
 // byName is the part of a set that names can tell: a key's permissions are stored by name, and a name stands for every level at
 // which the key can hold it.
 func (s *State) byName(set, scope PermissionSet) (part PermissionSet) {
-	for _, name := range s.Catalog().Names(set) {
-		if levels, _ := s.Catalog().named([]string{name}, scope); levels.Within(set) {
+	scope = scope.And(s.Catalog().all)
+	for levels := range s.Catalog().namesakes() {
+		if levels = levels.And(scope); levels.Within(set) {
 			part = part.Or(levels)
 		}
 	}

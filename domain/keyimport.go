@@ -67,7 +67,7 @@ func (c ImportKey) decide(s *State, _ Actor, now time.Time) ([]*eventv1.Event, e
 		return nil, err
 	}
 	if at.Org != nil && c.User == "" && !expired(c.ExpiresAt, now) {
-		if err := s.roomForKeys(at.Org, 1, now); err != nil {
+		if err := s.roomForKey(at.Org, now); err != nil {
 			return nil, err
 		}
 	}

@@ -100,13 +100,25 @@ func (s *State) roomForProject(o *Org) error {
 	return nil
 }
 
-// roomForKeys counts one by one only if it could be too many: the count at hand includes what has expired.
-func (s *State) roomForKeys(o *Org, more int, now time.Time) error {
+// roomForKeys tells whether the live ones among so many keys can be added. Keys are counted one by one only if it could be too
+// many: the counts at hand include what has expired.
+func (s *State) roomForKeys(o *Org, held int, live func() int, now time.Time) error {
 	q := s.quotas(o).Keys
-	if more == 0 || q.room(o.KeysHeld+more) || q.room(s.liveKeys(o, now)+more) {
+	if held == 0 || q.room(o.KeysHeld+held) {
+		return nil
+	}
+	if more := live(); more == 0 || q.room(s.liveKeys(o, now)+more) {
 		return nil
 	}
 	return overQuota(o, q, "keys")
+}
+
+func (s *State) roomForKey(o *Org, now time.Time) error {
+	return s.roomForKeys(o, 1, func() int { return 1 }, now)
+}
+
+func (s *State) roomForKeysOf(o *Org, p *Project, now time.Time) error {
+	return s.roomForKeys(o, p.KeysHeld, func() int { return s.liveIn(p.Keys, now) }, now)
 }
 
 func (s *State) liveKeys(o *Org, now time.Time) (n int) {

@@ -165,7 +165,7 @@ func (c RestoreProject) decide(s *State, _ Actor, now time.Time) ([]*eventv1.Eve
 	if err := s.roomForProject(at.Org); err != nil {
 		return nil, err
 	}
-	if err := s.roomForKeys(at.Org, s.liveIn(at.Project.Keys, now), now); err != nil {
+	if err := s.roomForKeysOf(at.Org, at.Project, now); err != nil {
 		return nil, err
 	}
 	return one(at.event(&eventv1.Event{Body: &eventv1.Event_ProjectRestored{ProjectRestored: &eventv1.ProjectRestored{Name: change}}})), nil

@@ -26,12 +26,8 @@ func (t Table[K, V]) Get(k K) (v V, ok bool) {
 	if t.t == nil {
 		return v, false
 	}
-	h := hashOf(k)
-	pairs := t.t.bucket(h)
-	for i := range pairs {
-		if p := &pairs[i]; p.hash == h && p.key == k {
-			return p.value, true
-		}
+	if p := t.t.find(k, hashOf(k)); p != nil {
+		return p.value, true
 	}
 	return v, false
 }

@@ -117,7 +117,7 @@ func (s *State) transferObstacles(c TransferProject, now time.Time) (obstacles [
 		add(Errorf(CodeExists, NameTaken, "the target organization has a project named %q; give new_name", name), false, true)
 	}
 	add(s.roomForProject(target), false, true)
-	add(s.roomForKeys(target, s.liveIn(at.Project.Keys, now), now), false, true)
+	add(s.roomForKeysOf(target, at.Project, now), false, true)
 	if region, known := s.region(target); known && !within(at.Org.Residency, region) {
 		// The other side must not learn where this one's data lives.
 		add(outsideResidency(at.Org, region), false, true)

@@ -40,7 +40,50 @@ type branch[K ~string, V any] struct {
 type leaf[K ~string, V any] struct {
 	batch   uint64 // that made the node
 	owned   uint32 // bit by bit, the buckets that this batch made
-	buckets [leafWidth][]pair[K, V]
+	buckets [leafWidth]bucketOf[K, V]
+}
+
+// bucketOf is the pairs of a bucket, and a byte of the hash of each of the first eight: a look-up in a big table waits for
+// memory and nothing else, and these spare it the pairs that it does not look for.
+type bucketOf[K ~string, V any] struct {
+	pairs []pair[K, V]
+	tags  uint64
+}
+
+const tagged = 8
+
+func tagOf(hash uint32) uint64 { return uint64(hash >> 24) }
+
+func tagsOf[K ~string, V any](pairs []pair[K, V]) (tags uint64) {
+	for i := range min(len(pairs), tagged) {
+		tags |= tagOf(pairs[i].hash) << (8 * i)
+	}
+	return tags
+}
+
+// find is where in the bucket a key is; -1 if it is not.
+func (b *bucketOf[K, V]) find(k K, hash uint32) int {
+	const ones = 0x0101010101010101
+	// A byte of differ is zero where the tag fits; the highest bit of each such byte is left in fits (H. Warren, Hacker's
+	// Delight, 6-1), and perhaps that of a byte that follows one, which the comparison of hashes finds out.
+	differ := b.tags ^ tagOf(hash)*ones
+	for fits := (differ - ones) &^ differ & (ones << 7); fits != 0; fits &= fits - 1 {
+		i := bits.TrailingZeros64(fits) / 8
+		if i < len(b.pairs) && b.pairs[i].hash == hash && b.pairs[i].key == k {
+			return i
+		}
+	}
+	return search(b.pairs, tagged, k, hash)
+}
+
+// search is find without tags, from a pair on.
+func search[K ~string, V any](pairs []pair[K, V], from int, k K, hash uint32) int {
+	for i := from; i < len(pairs); i++ {
+		if pairs[i].hash == hash && pairs[i].key == k {
+			return i
+		}
+	}
+	return -1
 }
 
 const (
@@ -70,12 +113,19 @@ func (t *trie[K, V]) edited() *trie[K, V] {
 	return next
 }
 
-// bucket is where a pair of this hash is, if anywhere.
-func (t *trie[K, V]) bucket(hash uint32) []pair[K, V] {
+// find is the pair of a key, to be read before the next change; nil if there is none.
+func (t *trie[K, V]) find(k K, hash uint32) *pair[K, V] {
 	if t.buckets == 0 {
-		return t.few
+		if i := search(t.few, 0, k, hash); i >= 0 {
+			return &t.few[i]
+		}
+		return nil
 	}
-	return t.at(t.index(hash))
+	b := t.at(t.index(hash))
+	if i := b.find(k, hash); i >= 0 {
+		return &b.pairs[i]
+	}
+	return nil
 }
 
 func (t *trie[K, V]) index(hash uint32) uint32 {
@@ -86,9 +136,9 @@ func (t *trie[K, V]) index(hash uint32) uint32 {
 	return i
 }
 
-func (t *trie[K, V]) at(bucket uint32) []pair[K, V] {
+func (t *trie[K, V]) at(bucket uint32) *bucketOf[K, V] {
 	top, branch, leaf := place(bucket)
-	return t.top[top].leaves[branch].buckets[leaf]
+	return &t.top[top].leaves[branch].buckets[leaf]
 }
 
 // place is where a bucket hangs.
@@ -104,7 +154,7 @@ func (t *trie[K, V]) all() iter.Seq[[]pair[K, V]] {
 			return
 		}
 		for i := range t.buckets {
-			if !yield(t.at(i)) {
+			if !yield(t.at(i).pairs) {
 				return
 			}
 		}
@@ -113,18 +163,18 @@ func (t *trie[K, V]) all() iter.Seq[[]pair[K, V]] {
 
 // set needs a batch.
 func (t *trie[K, V]) set(p pair[K, V]) {
-	for i, old := range t.bucket(p.hash) {
-		if old.hash == p.hash && old.key == p.key {
-			// The key stays: it is the one that is shared.
-			t.writable(p.hash, 0)[i].value = p.value
-			return
-		}
+	if t.find(p.key, p.hash) != nil {
+		pairs := t.writable(p.hash, 0)
+		// The key stays: it is the one that is shared.
+		pairs[search(pairs, 0, p.key, p.hash)].value = p.value
+		return
 	}
 	t.put(p.hash, append(t.writable(p.hash, 1), p))
 	t.len++
 	if t.buckets == 0 && t.len > fewMax {
 		t.buckets, t.mask = 1, 0
-		t.leaf(0).buckets[0], t.few = t.few, nil
+		t.hang(0, t.few)
+		t.few = nil
 	}
 	for t.buckets > 0 && t.len > int(t.buckets)*bucketFill {
 		t.split()
@@ -146,7 +196,7 @@ func (t *trie[K, V]) reserve(n int) {
 // remove needs a batch and a key that is there.
 func (t *trie[K, V]) remove(k K, hash uint32) {
 	pairs := t.writable(hash, 0)
-	i := slices.IndexFunc(pairs, func(p pair[K, V]) bool { return p.hash == hash && p.key == k })
+	i := search(pairs, 0, k, hash)
 	t.put(hash, slices.Delete(pairs, i, i+1))
 	t.len--
 }
@@ -158,7 +208,7 @@ func (t *trie[K, V]) split() {
 	t.mask = 1<<bits.Len32(number) - 1
 	old := number & (t.mask >> 1)
 	var stay, move []pair[K, V]
-	for _, p := range t.at(old) {
+	for _, p := range t.at(old).pairs {
 		if t.index(p.hash) == number {
 			move = append(move, p)
 		} else {
@@ -177,14 +227,14 @@ func (t *trie[K, V]) writable(hash uint32, more int) []pair[K, V] {
 	i := t.index(hash)
 	l, n := t.leaf(i), i%leafWidth
 	if l.owned&(1<<n) == 0 {
-		t.hang(i, grown(l.buckets[n], more))
-	} else if have := l.buckets[n]; len(have)+more > cap(have) {
+		t.hang(i, grown(l.buckets[n].pairs, more))
+	} else if have := l.buckets[n].pairs; len(have)+more > cap(have) {
 		if len(have) == 0 {
 			more = bucketFill - spare
 		}
 		t.hang(i, grown(have, more+spare))
 	}
-	return l.buckets[n]
+	return l.buckets[n].pairs
 }
 
 // grown is a copy with room for more pairs.
@@ -204,7 +254,7 @@ func (t *trie[K, V]) put(hash uint32, pairs []pair[K, V]) {
 // hang puts a bucket of the batch's own into its place.
 func (t *trie[K, V]) hang(bucket uint32, pairs []pair[K, V]) {
 	l, n := t.leaf(bucket), bucket%leafWidth
-	l.buckets[n] = pairs
+	l.buckets[n] = bucketOf[K, V]{pairs, tagsOf(pairs)}
 	l.owned |= 1 << n
 }
 
