@@ -26,6 +26,9 @@ type EmbeddedConfig struct {
 	Dir string
 	// MaxPayload is the biggest message in bytes; 0 means 8 MiB.
 	MaxPayload int32
+	// NoSync leaves it to the operating system when data reach the disk: for benchmarks and tests that fill a log. A crash of
+	// the machine can lose what was acknowledged.
+	NoSync bool
 	// Logger receives the server's warnings and errors; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -71,7 +74,7 @@ func (e *Embedded) start(cfg EmbeddedConfig) error {
 		DisableJetStreamBanner: true,
 		JetStream:              true,
 		StoreDir:               cfg.Dir,
-		SyncAlways:             true,
+		SyncAlways:             !cfg.NoSync,
 		MaxPayload:             cmp.Or(cfg.MaxPayload, defaultMaxPayload),
 	})
 	if err != nil {

@@ -83,20 +83,24 @@ func serving(s sizes) *seeded {
 // logWriter appends entries to a log, so many in each commit.
 type logWriter struct {
 	embedded *eventstore.Embedded
-	log      *eventstore.Log
-	each     int
-	parent   domain.Position
-	hash     domain.Hash
-	open     *eventv1.Commit
+	// put stores the bytes of the next commit.
+	put    func(behind domain.Position, data []byte, h eventstore.Header)
+	each   int
+	parent domain.Position
+	hash   domain.Hash
+	open   *eventv1.Commit
 }
 
 func newLogWriter(dir string, each int, behind *domain.State) *logWriter {
 	embedded := must(eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: dir, Logger: silent}))
 	log := must(eventstore.Open(context.Background(), eventstore.Config{Conn: embedded.Conn()}))
-	return &logWriter{embedded: embedded, log: log, each: each, parent: behind.Position, hash: behind.Hash}
+	put := func(behind domain.Position, data []byte, h eventstore.Header) {
+		check(log.Append(context.Background(), behind, data, h))
+	}
+	return &logWriter{embedded: embedded, put: put, each: each, parent: behind.Position, hash: behind.Hash}
 }
 
-// add stores an entry, and answers the position of its commit.
+// add stores an entry.
 func (l *logWriter) add(entry *eventv1.Entry, now time.Time) {
 	if l.open == nil {
 		l.open = l.next(now)
@@ -121,7 +125,7 @@ func (l *logWriter) flush() {
 		return
 	}
 	data := must(eventstore.Encode(l.open))
-	check(l.log.Append(context.Background(), l.parent, data, eventstore.Header{CommitID: l.open.CommitId, Entries: len(l.open.Entries)}))
+	l.put(l.parent, data, eventstore.Header{CommitID: l.open.CommitId, Entries: len(l.open.Entries)})
 	l.parent, l.hash, l.open = l.parent+1, eventstore.HashOf(data), nil
 }
 

@@ -44,14 +44,17 @@ var (
 	anyRule  = domain.Rule{Requirement: domain.InstanceAdmin}
 )
 
-func newWorld() *world {
+func newWorld() *world { return newWorldInto(nil) }
+
+// newWorldInto is a world whose entries are stored as well.
+func newWorldInto(stored func(*eventv1.Entry, time.Time)) *world {
 	dir := must(os.MkdirTemp("", "bench"))
 	defer os.RemoveAll(dir)
 	peppers, _, err := keyring.LoadPeppers(filepath.Join(dir, "pepper"))
 	check(err)
 	w := &world{
 		s: (&domain.State{}).Loading(), ring: must(keyring.New(keyring.Config{Brand: "tn", Peppers: peppers})),
-		now: time.Now().UTC().Round(0),
+		now: time.Now().UTC().Round(0), stored: stored,
 	}
 	w.do(domain.CreateInstance{LogID: ulid.Make().String(), Pepper: peppers[0].ID(), SealingKey: "s", IdempotencyCapacity: 1_000_000})
 	return w
@@ -130,7 +133,7 @@ var roles = []domain.Role{domain.Admin, domain.RoleMember, domain.RoleMember, do
 func (w *world) memberships(s sizes) {
 	for i, person := range w.people {
 		for j := range s.orgsPerPerson {
-			n := (i + j*max(1, s.orgs/s.orgsPerPerson)) % s.orgs
+			n := (i + j*s.orgs/s.orgsPerPerson) % s.orgs
 			w.do(domain.GrantRole{Org: w.orgs[n], User: person, Role: roles[(i+j)%len(roles)]})
 			if (i+j)%100 == 0 {
 				w.do(domain.GrantRole{Org: w.orgs[n], Project: w.projects[n], User: person, Role: domain.Admin})
