@@ -98,6 +98,7 @@ type Catalog struct {
 	allOrg, allProject, all            PermissionSet
 	roles                              map[Role]PermissionSet
 	byName                             []Permission // sorted by name, one of two levels beside the other
+	projectNames                       []string     // what keys of projects hold most of the time
 }
 
 // builtIn is the catalog of Tenure's own permissions.
@@ -131,6 +132,7 @@ func newCatalog(entries []CatalogEntry, retired PermissionSet) *Catalog {
 		c.byName = append(c.byName, Permission(i+1))
 	}
 	slices.SortFunc(c.byName, func(a, b Permission) int { return strings.Compare(c.name(a), c.name(b)) })
+	c.projectNames = c.Names(c.allProject)
 	// members:CUD is a name for the right to manage members at the level it is asked.
 	c.orgPermissions["members:CUD"], c.projectPermissions["members:CUD"] = c.orgPermissions["organizationMembers:CUD"], c.projectPermissions["projectMembers:CUD"]
 	return c

@@ -151,33 +151,23 @@ func Invalidf(field string, reason Reason, format string, args ...any) *Error {
 	return e
 }
 
-func orgNotFound(id OrgID) *Error {
-	return Errorf(CodeNotFound, OrgNotFound, "there is no organization %q that you can see; check the id and the key you call with", id)
+// notFound is put together without fmt, because every request has one ready.
+func notFound[ID ~string](reason Reason, what string, id ID) *Error {
+	return &Error{
+		Code: CodeNotFound, Reason: reason,
+		Message: "there is no " + what + ` "` + string(id) + `" that you can see; check the id and the key you call with`,
+	}
 }
 
-func projectNotFound(id ProjectID) *Error {
-	return Errorf(CodeNotFound, ProjectNotFound, "there is no project %q that you can see; check the id and the key you call with", id)
-}
-
-func userNotFound(id UserID) *Error {
-	return Errorf(CodeNotFound, UserNotFound, "there is no user %q that you can see; check the id and the key you call with", id)
-}
-
-func keyNotFound(id KeyID) *Error {
-	return Errorf(CodeNotFound, KeyNotFound, "there is no key %q that you can see; check the id and the key you call with", id)
-}
-
-func groupNotFound(id GroupID) *Error {
-	return Errorf(CodeNotFound, GroupNotFound, "there is no group %q that you can see; check the id and the key you call with", id)
-}
-
+func orgNotFound(id OrgID) *Error         { return notFound(OrgNotFound, "organization", id) }
+func projectNotFound(id ProjectID) *Error { return notFound(ProjectNotFound, "project", id) }
+func userNotFound(id UserID) *Error       { return notFound(UserNotFound, "user", id) }
+func keyNotFound(id KeyID) *Error         { return notFound(KeyNotFound, "key", id) }
+func groupNotFound(id GroupID) *Error     { return notFound(GroupNotFound, "group", id) }
 func invitationNotFound(id InvitationID) *Error {
-	return Errorf(CodeNotFound, InvitationNotFound, "there is no invitation %q that you can see; check the id and the key you call with", id)
+	return notFound(InvitationNotFound, "invitation", id)
 }
-
-func offerNotFound(id OfferID) *Error {
-	return Errorf(CodeNotFound, OfferNotFound, "there is no transfer offer %q that you can see; check the id and the key you call with", id)
-}
+func offerNotFound(id OfferID) *Error { return notFound(OfferNotFound, "transfer offer", id) }
 
 // stateMessages say what to do about a state that denies everything.
 var stateMessages = map[Reason]string{

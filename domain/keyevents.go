@@ -2,6 +2,7 @@ package domain
 
 import (
 	"net/netip"
+	"slices"
 
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
@@ -100,6 +101,10 @@ func (s *State) keySetOf(k *Key, names []string) PermissionSet {
 	scope := s.Catalog().all
 	if k.Project != "" {
 		scope = s.Catalog().allProject
+		// Looking up each name costs more than everything else about a key.
+		if slices.Equal(names, s.Catalog().projectNames) {
+			return scope
+		}
 	}
 	set, _ := s.Catalog().named(names, scope)
 	return set

@@ -57,11 +57,15 @@ func main() {
 	only := flag.String("run", "", "regular expression of the groups to run (default all)")
 	small := flag.Bool("quick", false, "small sizes: shows that it works, not how fast")
 	jsonFile := flag.String("json", "", "write the table here as well, as JSON")
+	round := flag.Duration("round", 0, "how long a measurement lasts (default 2s, 50ms with -quick)")
 	profiles := flag.String("profile", "", "write a CPU profile of each group into this directory")
 	flag.Parse()
 	s := full
 	if *small {
 		s = quick
+	}
+	if *round > 0 {
+		s.round = *round
 	}
 	if err := run(s, *only, *jsonFile, *profiles); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -64,7 +64,7 @@ func serving(s sizes) *seeded {
 		peppers, _, err := keyring.LoadPeppers(filepath.Join(dir, "pepper"))
 		check(err)
 		w := &world{
-			s: genesis.Loading(), ring: must(keyring.New(keyring.Config{Brand: "tn", Peppers: peppers})), now: genesis.Time.Add(time.Second),
+			s: genesis.Loading(), ring: must(keyring.New(keyring.Config{Brand: "tn", Peppers: peppers})), now: genesis.Time.Add(time.Second), anonymous: true,
 		}
 		log := newLogWriter(filepath.Join(dir, "log"), 500, genesis)
 		w.stored = log.add

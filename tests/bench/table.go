@@ -89,7 +89,8 @@ func (t *table) print(w io.Writer) {
 }
 
 // mix says what the commands and questions are.
-const mix = `Durable commands: a third each CreateKey, GrantRole and CreateProject, in organizations and for people taken at random.
+const mix = `Durable commands: a third each CreateKey, GrantRole and CreateProject, in organizations and for people taken at random, who
+have neither name nor address to be opened for the answer.
 Checks: a person taken at random, a project of one of their organizations, a permission that most roles hold.`
 
 func (t *table) writeJSON(path string) error {

@@ -24,6 +24,8 @@ type world struct {
 	ring *keyring.Ring
 	now  time.Time
 
+	// anonymous people have neither name nor address, whose keys a server would have to look for.
+	anonymous bool
 	// stored, if set, takes what is folded.
 	stored func(*eventv1.Entry, time.Time)
 
@@ -109,9 +111,11 @@ func (w *world) places(s sizes) {
 	for range s.orgs * s.membersPerOrg / s.orgsPerPerson {
 		id := "usr_" + ulid.Make().String()
 		digest := sha256.Sum256([]byte(id))
-		w.do(domain.RegisterUser{
-			ID: domain.UserID(id), Email: sealed(id), EmailDigest: digest[:], FullName: sealed(id),
-		})
+		c := domain.RegisterUser{ID: domain.UserID(id), Email: &eventv1.Sealed{}, EmailDigest: digest[:]}
+		if !w.anonymous {
+			c.Email, c.FullName = sealed(id), sealed(id)
+		}
+		w.do(c)
 		w.people = append(w.people, domain.UserID(id))
 	}
 	for i := range s.orgs * s.projectsPerOrg {
