@@ -82,6 +82,9 @@ func (g *gate) log(spec connect.Spec, c *call, err error) error {
 
 // Validate checks a request against the limits declared in the proto, and names the first field at fault and its rule.
 func Validate(m proto.Message) error {
+	if plainlyValid(m) {
+		return nil
+	}
 	err := protovalidate.Validate(m)
 	var violations *protovalidate.ValidationError
 	if !errors.As(err, &violations) || len(violations.Violations) == 0 {
