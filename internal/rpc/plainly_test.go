@@ -25,11 +25,9 @@ func TestPlainlyValidIsValid(t *testing.T) {
 			Permission: permission.Draw(t, "permission"),
 		}
 	})
-	plain := 0
 	rapid.Check(t, func(t *rapid.T) {
 		one := check.Draw(t, "check")
 		if plainlyValid(one) {
-			plain++
 			if err := protovalidate.Validate(one); err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +57,7 @@ func TestPlainlyValidIsValid(t *testing.T) {
 	for range 1001 {
 		many.Checks = append(many.Checks, ordinary)
 	}
-	if plain == 0 || !plainlyValid(ordinary) || plainlyValid(many) || plainlyValid(&tenurev1.BatchCheckRequest{}) {
+	if !plainlyValid(ordinary) || plainlyValid(many) || plainlyValid(&tenurev1.BatchCheckRequest{}) {
 		t.Error("the ordinary is not let through, or too much is")
 	}
 }
