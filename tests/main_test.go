@@ -7,9 +7,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/tenurehq/tenure/tests/natstest"
 )
 
 func TestMain(m *testing.M) {
+	natstest.RunServerIfAsked()
 	goleak.VerifyTestMain(m,
 		// A server that closes a connection waits half a second for the client's last bytes.
 		goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"),
