@@ -12,7 +12,7 @@ func (s *State) Loading() *State {
 	return &next
 }
 
-// Loaded ends what Loading began: the state can be read by anybody again.
+// Loaded ends what Loading began, if it did: the state can be read by anybody again.
 func (s *State) Loaded() *State {
 	next := *s
 	next.orgs, next.projects, next.users, next.keys = s.orgs.loaded(), s.projects.loaded(), s.users.loaded(), s.keys.loaded()

@@ -81,9 +81,9 @@ func sized[K ~string, V any](_ Table[K, V], n int) Table[K, V] {
 	return t
 }
 
-// loaded ends what loading began.
+// loaded ends what loading began, if anything did.
 func (t Table[K, V]) loaded() Table[K, V] {
-	if t.t != nil {
+	if t.t != nil && t.t.batch != 0 {
 		t.t.batch = 0
 	}
 	return t

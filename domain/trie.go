@@ -39,7 +39,7 @@ type branch[K ~string, V any] struct {
 
 type leaf[K ~string, V any] struct {
 	batch   uint64 // that made the node
-	owned   uint32 // bit by bit, the buckets that this batch made
+	owned   uint16 // bit by bit, the buckets that this batch made
 	buckets [leafWidth]bucketOf[K, V]
 }
 
@@ -89,7 +89,7 @@ func search[K ~string, V any](pairs []pair[K, V], from int, k K, hash uint32) in
 const (
 	// bucketFill is how many pairs a bucket holds on average. More make a change dearer, fewer a look-up in a big table.
 	bucketFill  = 8
-	leafWidth   = 32
+	leafWidth   = 16
 	branchWidth = 64
 	// fewMax is up to how many pairs a search of all is cheaper than nodes.
 	fewMax = 16

@@ -146,6 +146,7 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	host, _ := os.Hostname()
+	often := FewerCollections()
 	a.Engine, err = engine.Start(ctx, engine.Config{
 		Log: a.Log, Sole: cfg.NATSURL == "", Node: host, Clock: cfg.Clock, Logger: cfg.Logger, Erased: a.eraser.erase,
 		Snapshots: snapshots, SnapshotEvery: cfg.SnapshotEvery,
@@ -154,6 +155,7 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 			IdempotencyCapacity: cmp.Or(cfg.IdempotencyCapacity, domain.DefaultIdempotencyCapacity),
 		},
 	})
+	often()
 	if err != nil {
 		return nil, err
 	}
