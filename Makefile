@@ -1,5 +1,5 @@
 # What a developer runs. `make test` is what a change must pass; `make check` is everything .ci/run asks for.
-.PHONY: test soak demo gen docs check image
+.PHONY: test soak bench demo gen docs check image
 
 # The log's tests wait for the disk with a deadline, so they run first and alone; ./... then takes their result as it is.
 test:
@@ -9,6 +9,16 @@ test:
 # The same claims for much longer: hours.
 soak:
 	TENURE_SOAK=1 go test -race -count=1 -timeout 6h ./tests
+	go test ./eventstore -run - -fuzz FuzzDecode -fuzztime 1m
+	go test ./internal/engine -run - -fuzz FuzzToken -fuzztime 1m
+	go test ./internal/keyring -run - -fuzz FuzzSecret -fuzztime 1m
+	go test ./internal/rpc -run - -fuzz FuzzPageToken -fuzztime 1m
+	go test ./internal/rpc -run - -fuzz FuzzNetworks -fuzztime 1m
+	go test ./internal/tenancy -run - -fuzz FuzzParse -fuzztime 1m
+
+# Every figure beside its floor, in one run of some minutes; quiet machines give steadier ones.
+bench:
+	go run ./tests/bench
 
 demo:
 	go run ./cmd/tenure demo

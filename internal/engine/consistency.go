@@ -94,15 +94,23 @@ func Token(logID string, at domain.Position, hash domain.Hash) string {
 // StateToken is the consistency token of a state.
 func StateToken(s *domain.State) string { return Token(s.Instance.LogID, s.Position, s.Hash) }
 
-func (e *Engine) awaitToken(ctx context.Context, token string) (*domain.State, error) {
+// parseToken reads what Token wrote: the log's id, the position, and the begin of its hash.
+func parseToken(token string) (log ulid.ULID, at domain.Position, hash [8]byte, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(b) != tokenLength || b[0] != tokenVersion {
+		return log, 0, hash, false
+	}
+	return ulid.ULID(b[1:17]), domain.Position(binary.BigEndian.Uint64(b[17:25])), [8]byte(b[25:]), true
+}
+
+func (e *Engine) awaitToken(ctx context.Context, token string) (*domain.State, error) {
+	log, at, begin, ok := parseToken(token)
+	if !ok {
 		return nil, domain.Errorf(domain.CodeInvalid, BadToken, "Tenure-Token is not a token of Tenure's; send one that an answer held, as it was")
 	}
-	if id, _ := ulid.ParseStrict(e.State().Instance.LogID); [16]byte(b[1:17]) != id {
+	if id, _ := ulid.ParseStrict(e.State().Instance.LogID); log != id {
 		return nil, domain.Errorf(domain.CodePrecondition, OtherLogToken, "the token is of another log; drop it, and read without one")
 	}
-	at := domain.Position(binary.BigEndian.Uint64(b[17:25]))
 	for {
 		moved := e.moved.wait()
 		if e.State().Position >= at {
@@ -120,7 +128,7 @@ func (e *Engine) awaitToken(ctx context.Context, token string) (*domain.State, e
 	if err != nil {
 		return nil, domain.Errorf(domain.CodeUnavailable, NoContact, "the token can't be checked against the log now; try again").Because(err)
 	}
-	if [8]byte(hash[:8]) != [8]byte(b[25:]) {
+	if [8]byte(hash[:8]) != begin {
 		return nil, domain.Errorf(domain.CodePrecondition, LostToken, "the token is of a part of the log that is no more, as after a restore; drop it, and read anew what you hold")
 	}
 	return e.State(), nil

@@ -7,13 +7,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
 	"github.com/tenurehq/tenure/tests/natstest"
 )
 
 func TestMain(m *testing.M) {
 	natstest.RunServerIfAsked()
-	m.Run()
+	goleak.VerifyTestMain(m)
 }
 
 // Servers in processes form a cluster, keep a stream over a kill, a pause and a cut of its leader, and a leader that is cut
