@@ -71,7 +71,9 @@ func holdsAll[C any](t *testing.T, of reflect.Type, changes map[string]C) {
 // Fails if a line is taken out of Digest, and if State gets another field: tried.
 func TestDigestHoldsEveryFieldOfState(t *testing.T) {
 	t.Parallel()
-	holdsAll(t, reflect.TypeFor[State](), stateChanges)
+	held := maps.Clone(stateChanges)
+	held["loading"] = nil // how the state is held, not what it says
+	holdsAll(t, reflect.TypeFor[State](), held)
 	holdsAll(t, reflect.TypeFor[memory](), memoryChanges)
 	holdsAll(t, reflect.TypeFor[bucket](), bucketChanges)
 	for name, change := range stateChanges {

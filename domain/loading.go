@@ -5,6 +5,7 @@ package domain
 // it must be dropped.
 func (s *State) Loading() *State {
 	next := *s
+	next.loading = true
 	next.orgs, next.projects, next.users, next.keys = s.orgs.loading(), s.projects.loading(), s.users.loading(), s.keys.loading()
 	next.emails, next.publicKeys, next.verifiers = s.emails.loading(), s.publicKeys.loading(), s.verifiers.loading()
 	next.groups, next.invitations, next.tokens = s.groups.loading(), s.invitations.loading(), s.tokens.loading()
@@ -15,6 +16,7 @@ func (s *State) Loading() *State {
 // Loaded ends what Loading began, if it did: the state can be read by anybody again.
 func (s *State) Loaded() *State {
 	next := *s
+	next.loading = false
 	next.orgs, next.projects, next.users, next.keys = s.orgs.loaded(), s.projects.loaded(), s.users.loaded(), s.keys.loaded()
 	next.emails, next.publicKeys, next.verifiers = s.emails.loaded(), s.publicKeys.loaded(), s.verifiers.loaded()
 	next.groups, next.invitations, next.tokens = s.groups.loaded(), s.invitations.loaded(), s.tokens.loaded()
