@@ -48,7 +48,7 @@ type row struct {
 
 // tables are the rows of all commands, one table in the file of each noun.
 var tables = [][]row{
-	instanceRows, orgRows, orgStatusRows, projectRows, projectStateRows, transferRows, grantRows, revokeRows, ownerRows,
+	instanceRows, formatRows, orgRows, orgStatusRows, projectRows, projectStateRows, transferRows, grantRows, revokeRows, ownerRows,
 	ceilingRows, userRows, createKeyRows, keyCeilingRows, updateKeyRows, rotateKeyRows, revokeKeyRows, keyCallerRows, keyGoodForRows,
 	partialKeyRows,
 	suspendRows, leaveRows, roleRows, groupRows, updateGroupRows, groupCeilingRows, inviteRows, manageInvitationRows, acceptRows,

@@ -85,6 +85,8 @@ const (
 	IdentityTaken           Reason = "IDENTITY_TAKEN"
 	TooMany                 Reason = "TOO_MANY"
 	KeySchemeUnknown        Reason = "KEY_SCHEME"
+	FormatTooOld            Reason = "FORMAT_TOO_OLD"
+	OldServers              Reason = "OLD_SERVERS"
 )
 
 // Reasons of access decisions and key verdicts. Those that deny because of a state are reasons of errors as well.

@@ -28,6 +28,15 @@ func Evolve(s *State, c *eventv1.Commit, at Position, hash Hash) (*State, error)
 	return next, nil
 }
 
+// fork is a state to be changed: a copy, unless nobody reads s anyway.
+func (s *State) fork() *State {
+	if s.loading {
+		return s
+	}
+	next := *s
+	return &next
+}
+
 // EvolveEntry folds one command's outcome, the index-th of the commit at a position, into the state; position and hash of
 // the state stay as they are. It is what decides the next command of the same commit.
 func EvolveEntry(s *State, entry *eventv1.Entry, index int, at Position, t time.Time) (next *State, err error) {
@@ -37,7 +46,7 @@ func EvolveEntry(s *State, entry *eventv1.Entry, index int, at Position, t time.
 			err = fmt.Errorf("position %d: %s does not fit the state: %v", at, entry.Command, r)
 		}
 	}()
-	fork := *s
+	fork := s.fork()
 	for _, e := range entry.Events {
 		fork.evolve(e, entry.Actor, moment{t, at})
 	}
@@ -45,7 +54,7 @@ func EvolveEntry(s *State, entry *eventv1.Entry, index int, at Position, t time.
 		fork.memory = fork.memory.remember(string(id.Key),
 			Remembered{Position: at, Index: index, Command: string(id.Command)}, t, fork.Instance.IdempotencyCapacity)
 	}
-	return &fork, nil
+	return fork, nil
 }
 
 // misfit is what an event names although the state does not know it.
@@ -60,6 +69,8 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 		s.instanceCreated(body.InstanceCreated)
 	case *eventv1.Event_PepperIntroduced:
 		s.pepperIntroduced(body.PepperIntroduced)
+	case *eventv1.Event_FormatRaised:
+		s.formatRaised(body.FormatRaised)
 
 	case *eventv1.Event_CatalogExtended:
 		s.catalogExtended(body.CatalogExtended)

@@ -13,7 +13,7 @@ import (
 
 // everyKind is a history that, with the world's, holds an event of every kind.
 var everyKind = slices.Concat(webOverrides, rotated, []domain.Command{
-	domain.IntroducePepper{Pepper: "pep2"}, domain.UpdateOrg{ID: "acme", OrgName: new("New")}, domain.SuspendOrg{ID: "acme"},
+	domain.IntroducePepper{Pepper: "pep2"}, domain.RaiseFormat{To: 2}, domain.UpdateOrg{ID: "acme", OrgName: new("New")}, domain.SuspendOrg{ID: "acme"},
 	domain.ResumeOrg{ID: "acme"}, domain.UpdateProject{ID: "web", ProjectName: new("New")}, domain.DeleteProject{ID: "web"},
 	domain.RestoreProject{ID: "web", NewName: new("Newer")}, domain.RevokeRole{Org: "acme", User: "mia"},
 	domain.TransferProject{ID: "web", Target: "globex"}, domain.UpdateUser{ID: "mia", ClearName: true},
@@ -76,7 +76,7 @@ func TestEvolveMisfits(t *testing.T) {
 	t.Parallel()
 	// They name nothing that must be there.
 	fits := words(`instance_created pepper_introduced user_registered catalog_extended policy_updated plan_defined data_plane_registered
-		init_applied`)
+		init_applied format_raised`)
 	for i := range eventKinds().Len() {
 		kind := eventKinds().Get(i)
 		for _, e := range []*eventv1.Event{

@@ -17,6 +17,8 @@ type CreateInstance struct {
 	Pepper              string
 	SealingKey          string
 	IdempotencyCapacity int
+	// Format that the log begins with, because no older server can be there; 0 means 1.
+	Format uint32
 }
 
 // IntroducePepper makes new key verifiers use another pepper. Only Tenure itself gives it, at start.
@@ -49,9 +51,10 @@ func (c CreateInstance) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event
 	if s.Instance.LogID != "" {
 		return nil, nil
 	}
-	return one(&eventv1.Event{Body: &eventv1.Event_InstanceCreated{InstanceCreated: &eventv1.InstanceCreated{
+	events := one(&eventv1.Event{Body: &eventv1.Event_InstanceCreated{InstanceCreated: &eventv1.InstanceCreated{
 		LogId: c.LogID, PepperId: c.Pepper, SealingKeyId: c.SealingKey, IdempotencyCapacity: uint32(c.IdempotencyCapacity),
-	}}}), nil
+	}}})
+	return append(events, s.Instance.raisedTo(c.Format)...), nil
 }
 
 func (c IntroducePepper) decide(s *State, _ Actor, _ time.Time) ([]*eventv1.Event, error) {

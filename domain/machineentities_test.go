@@ -130,6 +130,9 @@ func (m *machine) sameInstance(t rapid.TB) {
 	if got := m.state.Instance.Pepper(); got != m.model.pepper {
 		t.Fatalf("the pepper is %q, want %q", got, m.model.pepper)
 	}
+	if got := m.state.Instance.LogFormat(); got != m.model.format {
+		t.Fatalf("the format is %d, want %d", got, m.model.format)
+	}
 	var own int
 	for _, e := range m.state.Catalog().Entries() {
 		if !e.Own {

@@ -10,7 +10,7 @@ import (
 )
 
 func (m *machine) instanceCommand(t *rapid.T) {
-	switch dice(t, "what", 12) {
+	switch dice(t, "what", 13) {
 	case 0, 1, 11:
 		m.give(t, domain.GrantInstanceAdmin{User: m.user(t)}, admin)
 	case 2, 3:
@@ -25,6 +25,8 @@ func (m *machine) instanceCommand(t *rapid.T) {
 		m.do(t, system, domain.IntroducePepper{Pepper: one(t, "pepper", words("pep pep2"))})
 	case 8:
 		m.do(t, system, domain.CreateInstance{LogID: "other", Pepper: "other"})
+	case 12:
+		m.give(t, domain.RaiseFormat{To: uint32(dice(t, "format", 5))}, admin)
 	default:
 		c := domain.ExtendCatalog{}
 		for _, e := range []domain.CatalogEntry{

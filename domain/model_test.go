@@ -29,6 +29,7 @@ type model struct {
 	policy      modelPolicy
 	given       map[string]bool // by Init, once
 	pepper      string
+	format      uint32
 }
 
 type modelOrg struct {
@@ -82,7 +83,7 @@ func newModel() *model {
 		keys: map[domain.KeyID]*modelKey{}, groups: map[domain.GroupID]*modelGroup{},
 		invitations: map[domain.InvitationID]*modelInvitation{}, offers: map[domain.OfferID]*modelOffer{},
 		plans: map[domain.PlanID]domain.Quotas{}, planes: map[domain.DataPlaneID]modelPlane{},
-		identities: map[string]domain.UserID{}, admins: map[domain.UserID]bool{}, own: map[levelled]domain.Role{}, given: map[string]bool{},
+		identities: map[string]domain.UserID{}, admins: map[domain.UserID]bool{}, own: map[levelled]domain.Role{}, given: map[string]bool{}, format: 1,
 	}
 }
 

@@ -171,6 +171,8 @@ func (m *model) applyInstance(c domain.Command) {
 		}
 	case domain.IntroducePepper:
 		m.pepper = c.Pepper
+	case domain.RaiseFormat:
+		m.format = max(m.format, c.To)
 	case domain.ExtendCatalog:
 		m.own = map[levelled]domain.Role{}
 		for _, e := range c.Own {

@@ -41,6 +41,8 @@ type State struct {
 	inits       Table[string, struct{}]
 
 	memory memory
+
+	loading bool // see Loading
 }
 
 // Instance is the installation.
@@ -53,7 +55,9 @@ type Instance struct {
 	SealingKey string
 	// IdempotencyCapacity is how many idempotency keys are remembered at most.
 	IdempotencyCapacity int
-	Policy              Policy
+	// Format is what the log was raised to; 0 if it never was, see LogFormat.
+	Format uint32
+	Policy Policy
 }
 
 // Status is whether an organization or project may be used.
@@ -292,9 +296,9 @@ func (s *State) UserByIdentity(digest []byte) (*User, bool) {
 
 // Advanced is the state with another message of the log behind it that changed nothing but position and hash.
 func (s *State) Advanced(to Position, hash Hash) *State {
-	next := *s
+	next := s.fork()
 	next.Position, next.Hash = to, hash
-	return &next
+	return next
 }
 
 // Void is the state behind a message that is not a commit.

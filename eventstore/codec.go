@@ -13,9 +13,6 @@ import (
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
-// Format is the newest format of events that this build writes and reads; 1 is the oldest.
-const Format = 1
-
 // magic begins every stored commit.
 const magic = "TNR\x01"
 
@@ -36,7 +33,8 @@ func HashOf(data []byte) domain.Hash { return sha256.Sum256(data) }
 // Encode turns c into the bytes to store, and sets its field `end`. The same commit gives the same bytes within one build.
 //
 // It refuses what Decode would not accept whatever the position: a commit id that is not a ULID, a parent hash that does
-// not fit the parent, a format this build does not write, an event without a body. Such a commit would stop every reader.
+// not fit the parent, a format this build does not write or raises the log to, an event without a body. Such a commit would
+// stop every reader.
 func Encode(c *eventv1.Commit) ([]byte, error) {
 	if _, err := ulid.ParseStrict(c.GetCommitId()); err != nil {
 		return nil, fmt.Errorf("encode commit: commit id %q: %w", c.GetCommitId(), err)
@@ -49,13 +47,16 @@ func Encode(c *eventv1.Commit) ([]byte, error) {
 	if n := len(c.GetParentHash()); n != want {
 		return nil, fmt.Errorf("encode commit: parent hash of %d bytes for parent %d, want %d", n, c.GetParent(), want)
 	}
-	if f := c.GetFormat(); f != Format {
-		return nil, fmt.Errorf("encode commit: format %d, this build writes %d", f, Format)
+	if f := c.GetFormat(); !reads(f) {
+		return nil, fmt.Errorf("encode commit: format %d, this build writes 1 to %d", f, Format)
 	}
 	for i, e := range c.GetEntries() {
 		for j, ev := range e.GetEvents() {
 			if ev.GetBody() == nil {
 				return nil, fmt.Errorf("encode commit: entry %d, event %d has no body", i, j)
+			}
+			if raised := ev.GetFormatRaised(); raised != nil && !reads(raised.New) {
+				return nil, fmt.Errorf("encode commit: raises the format to %d, this build writes 1 to %d", raised.New, Format)
 			}
 		}
 	}

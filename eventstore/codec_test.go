@@ -134,6 +134,8 @@ func TestEncodeRefusesWhatReadersWould(t *testing.T) {
 		"short hash":          func(c *eventv1.Commit) { c.ParentHash = c.ParentHash[1:] },
 		"format 0":            func(c *eventv1.Commit) { c.Format = 0 },
 		"future format":       func(c *eventv1.Commit) { c.Format = Format + 1 },
+		"raised beyond":       func(c *eventv1.Commit) { c.Entries[0].Events[1] = raisedTo(Format + 1) },
+		"raised to nothing":   func(c *eventv1.Commit) { c.Entries[0].Events[1] = raisedTo(0) },
 		"event without body":  func(c *eventv1.Commit) { c.Entries[0].Events[1].Body = nil },
 		"not UTF-8":           func(c *eventv1.Commit) { c.Node = "\xff" },
 	} {
@@ -230,6 +232,8 @@ func TestDecodeStopsAtTheUnknown(t *testing.T) {
 	for name, change := range map[string]func(*eventv1.Commit){
 		"format 0":           func(c *eventv1.Commit) { c.Format = 0 },
 		"future format":      func(c *eventv1.Commit) { c.Format = Format + 1 },
+		"raised beyond":      func(c *eventv1.Commit) { c.Entries[0].Events[1] = raisedTo(Format + 1) },
+		"raised to nothing":  func(c *eventv1.Commit) { c.Entries[0].Events[1] = raisedTo(0) },
 		"event without body": func(c *eventv1.Commit) { c.Entries[0].Events[1].Body = nil },
 		"unknown event": func(c *eventv1.Commit) {
 			c.Entries[0].Events[1].Body = nil

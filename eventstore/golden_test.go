@@ -85,7 +85,7 @@ func writeGolden(t *testing.T, name string, bodies []protoreflect.FieldDescripto
 	c := &eventv1.Commit{}
 	n := 0
 	fill(c.ProtoReflect(), &n)
-	c.CommitId, c.Parent, c.ParentHash, c.Format = "01JZZZZZZZZZZZZZZZZZZZZZZZ", 2, goldenParent[:], Format
+	c.CommitId, c.Parent, c.ParentHash, c.Format = "01JZZZZZZZZZZZZZZZZZZZZZZZ", 2, goldenParent[:], 1
 	var events []*eventv1.Event
 	for _, fd := range bodies {
 		event := &eventv1.Event{}
@@ -93,6 +93,11 @@ func writeGolden(t *testing.T, name string, bodies []protoreflect.FieldDescripto
 		event.OrgIds, event.ProjectId = []string{fmt.Sprintf("org_%d", n)}, fmt.Sprintf("prj_%d", n)
 		event.UserId, event.KeyId = fmt.Sprintf("usr_%d", n), fmt.Sprintf("key_%d", n)
 		fill(event.ProtoReflect().Mutable(fd).Message(), &n)
+		if raised := event.GetFormatRaised(); raised != nil {
+			// Any other number would stop a reader that does not know it yet.
+			raised.Old, raised.New = 1, 1
+		}
+		c.Format = max(c.Format, FormatOf(event))
 		events = append(events, event)
 	}
 	c.Entries[0].Events = events

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +52,9 @@ type Tip struct {
 	Last domain.Position
 	// Time is when the answer was given, by the clock of the stream's leader.
 	Time time.Time
+	// Heard is how long before that the leader last heard from so many replicas that no other could have led by then. The log
+	// ended at Last that long ago, whatever has happened to the leader since.
+	Heard time.Duration
 }
 
 // Open makes the log ready for use: it creates the stream if there is none, or checks that the existing one keeps what
@@ -115,13 +119,27 @@ func transient(err error) bool {
 }
 
 // Tip asks the stream's leader for the end of the log. A leader that was cut off from the others goes on answering for
-// some seconds with what it had: the log is at least this long, and may be longer. Any error means that nobody answered.
+// some seconds with what it had, and Heard grows: the log is at least this long, and may be longer. Any error means that nobody
+// answered.
 func (l *Log) Tip(ctx context.Context) (Tip, error) {
 	info, err := l.info(ctx)
 	if err != nil {
 		return Tip{}, fmt.Errorf("ask for the end of the log: %w", err)
 	}
-	return Tip{Last: domain.Position(info.State.LastSeq), Time: info.TimeStamp}, nil
+	return Tip{Last: domain.Position(info.State.LastSeq), Time: info.TimeStamp, Heard: heard(info.Cluster)}, nil
+}
+
+// heard is how long ago a leader heard from so many of its followers that they and itself are more than half.
+func heard(c *jetstream.ClusterInfo) time.Duration {
+	if c == nil || len(c.Replicas) == 0 {
+		return 0 // the only one
+	}
+	var ago []time.Duration
+	for _, r := range c.Replicas {
+		ago = append(ago, r.Active)
+	}
+	slices.Sort(ago)
+	return ago[(len(ago)+1)/2-1]
 }
 
 // MaxBytes is the size of the biggest commit that Append takes. It is the connected server's setting and may change with

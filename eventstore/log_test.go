@@ -205,6 +205,24 @@ func TestTip(t *testing.T) {
 	}
 }
 
+// A leader's word is as old as what it last heard from half of the others, rounded up: with them it is more than half of all.
+// Fails if the oldest or the newest of several counts: tried.
+func TestHeard(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		ago  []time.Duration
+		want time.Duration
+	}{{nil, 0}, {[]time.Duration{7}, 7}, {[]time.Duration{9, 2}, 2}, {[]time.Duration{4, 1, 3, 2}, 2}} {
+		info := &jetstream.ClusterInfo{}
+		for _, d := range c.ago {
+			info.Replicas = append(info.Replicas, &jetstream.PeerInfo{Active: d})
+		}
+		if got := heard(info); got != c.want {
+			t.Errorf("heard from the others %v ago: %v, want %v", c.ago, got, c.want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	for v, ok := range map[string]bool{

@@ -101,10 +101,17 @@ func (x *Snapshots) load(ctx context.Context, at domain.Position) (*domain.State
 	if err := authentic(content, signed, mac); err != nil {
 		return nil, err
 	}
-	if err == nil && s.Position != at {
-		err = ErrSnapshotDamaged
+	switch {
+	case err != nil:
+		return nil, err
+	case s.Position != at:
+		return nil, ErrSnapshotDamaged
+	case !reads(s.Instance.LogFormat()):
+		// Two versions may have the same State and not know the same events. From here this one would not see where the log was
+		// raised, and write to it.
+		return nil, fmt.Errorf("%w: the log had format %d there", ErrSnapshotSchema, s.Instance.LogFormat())
 	}
-	return s, err
+	return s, nil
 }
 
 // authentic reads the rest and tells whether all of it is as it was written.

@@ -31,7 +31,7 @@ func (e *UnknownError) Unwrap() error { return ErrUnknown }
 
 // unknownIn names the first thing in c, whose encoding is body, that this build does not know, or nothing.
 func unknownIn(c *eventv1.Commit, body []byte) string {
-	if f := c.GetFormat(); f == 0 || f > Format {
+	if f := c.GetFormat(); !reads(f) {
 		return fmt.Sprintf("format %d", f)
 	}
 	if what := commitSchema().unknownIn(body); what != "" {
@@ -41,6 +41,10 @@ func unknownIn(c *eventv1.Commit, body []byte) string {
 		for j, ev := range e.GetEvents() {
 			if ev.GetBody() == nil {
 				return fmt.Sprintf("the event in entry %d, event %d (%s without content)", i, j, ev.ProtoReflect().Descriptor().FullName())
+			}
+			// Here, not at the first event that is new: who reads on would go on deciding commands.
+			if raised := ev.GetFormatRaised(); raised != nil && !reads(raised.New) {
+				return fmt.Sprintf("format %d", raised.New)
 			}
 		}
 	}

@@ -148,6 +148,7 @@ WhoAmI               0  yyyyy yyy y yy y
 GrantInstanceAdmin   0  nnnnn nnn n nn y
 RevokeInstanceAdmin  0  nnnnn nnn n nn y
 ListInstanceAdmins   0  ddddd ddd d dd y
+RaiseFormat          0  ddddd ddd d dd y
 UpdatePolicy         0  ddddd ddd d dd y
 GetPolicy            0  ddddd ddd d dd y
 DefinePlan           0  ddddd ddd d dd y

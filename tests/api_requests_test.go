@@ -246,6 +246,7 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 	"RevokeInstanceAdmin": func(n apiNames) apiForms {
 		return apiForms{&tenurev1.RevokeInstanceAdminRequest{UserId: n.user}}
 	},
+	"RaiseFormat":        func(apiNames) apiForms { return apiForms{&tenurev1.RaiseFormatRequest{}} },
 	"ListInstanceAdmins": func(apiNames) apiForms { return apiForms{&tenurev1.ListInstanceAdminsRequest{}} },
 	"UpdatePolicy":       func(apiNames) apiForms { return apiForms{&tenurev1.UpdatePolicyRequest{}} },
 	"GetPolicy":          func(apiNames) apiForms { return apiForms{&tenurev1.GetPolicyRequest{}} },

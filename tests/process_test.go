@@ -32,19 +32,29 @@ const processAdmin = "an-admin-key-for-tests-only"
 var processBinaryDir atomic.Pointer[string]
 
 // processBinary builds the program once, with the race detector.
-var processBinary = sync.OnceValues(func() (string, error) {
+var processBinary = sync.OnceValues(func() (string, error) { return processBuild("tenure") })
+
+var processMakeDir = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "tenure-binary-")
+	if err == nil {
+		processBinaryDir.Store(&dir)
+	}
+	return dir, err
+})
+
+func processBuild(name string, flags ...string) (string, error) {
+	dir, err := processMakeDir()
 	if err != nil {
 		return "", err
 	}
-	processBinaryDir.Store(&dir)
-	path := filepath.Join(dir, "tenure")
-	out, err := exec.Command("go", "build", "-race", "-o", path, "../cmd/tenure").CombinedOutput()
+	path := filepath.Join(dir, name)
+	args := append([]string{"build", "-race", "-o", path}, flags...)
+	out, err := exec.Command("go", append(args, "../cmd/tenure")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // processServer is a running `tenure serve`, or one that refused to run.
 type processServer struct {
@@ -84,7 +94,12 @@ func (o *processOutput) String() string {
 // still runs then.
 func processRun(t *testing.T, env []string, args ...string) *processServer {
 	t.Helper()
-	binary, err := processBinary()
+	return processRunBuild(t, processBinary, env, args...)
+}
+
+func processRunBuild(t *testing.T, build func() (string, error), env []string, args ...string) *processServer {
+	t.Helper()
+	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +139,13 @@ func processServe(t *testing.T, dir string, args ...string) *processServer {
 
 func processServeWith(t *testing.T, env []string, dir string, args ...string) *processServer {
 	t.Helper()
+	return processServeBuild(t, processBinary, env, dir, args...)
+}
+
+func processServeBuild(t *testing.T, build func() (string, error), env []string, dir string, args ...string) *processServer {
+	t.Helper()
 	began := time.Now()
-	p := processRun(t, env, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, args...)...)
+	p := processRunBuild(t, build, env, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, args...)...)
 	deadline := time.After(processWait)
 	for {
 		if m := processGreeting.FindStringSubmatch(p.stdout.String()); m != nil {

@@ -51,7 +51,8 @@ func (e *Engine) probe(ctx context.Context) error {
 	if err := e.catchUp(ctx, tip.Last); err != nil {
 		return err
 	}
-	e.current(asked)
+	// A leader that was cut off answers as before for a while; what it has is as old as its last word from the others.
+	e.current(asked.Add(-tip.Heard))
 	return nil
 }
 

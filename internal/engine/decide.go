@@ -60,7 +60,7 @@ func (e *Engine) decide(base *domain.State, group []*waiting, limit int) (*decis
 	}
 	commit := &eventv1.Commit{
 		CommitId: ulid.Make().String(), Parent: uint64(base.Position), Time: timestamppb.New(now),
-		Node: e.cfg.Node, Format: eventstore.Format,
+		Node: e.cfg.Node, Format: base.Instance.LogFormat(),
 	}
 	if base.Position > 0 {
 		commit.ParentHash = base.Hash[:]
@@ -90,9 +90,16 @@ func (e *Engine) decide(base *domain.State, group []*waiting, limit int) (*decis
 				commit.Entries = append(commit.Entries, entry)
 				d.writers = append(d.writers, w)
 			}
+			// A refusal is as true as a success, and so is that nothing had to be done: with several servers only an append
+			// proves that nobody was quicker. A leader that was cut off would confirm what is old.
+			barrier = barrier || entry == nil && !e.cfg.Sole
 			d.answers = append(d.answers, p)
 		}
 		d.rest = d.rest[1:]
+		if d.next.Instance.LogFormat() > commit.Format {
+			// What follows may be new, and a commit holds nothing newer than the format it says.
+			break
+		}
 	}
 	return e.seal(d, commit, barrier)
 }
@@ -130,6 +137,9 @@ func decideOne(s *domain.State, w *waiting, now time.Time) (p pending, entry *ev
 		}
 	}
 	events, err := domain.Decide(s, req.Command, req.Rule, req.Actor, now)
+	if err == nil {
+		err = writable(s, events)
+	}
 	if err != nil {
 		p.a.err = err
 		return p, nil
@@ -151,4 +161,17 @@ func decideOne(s *domain.State, w *waiting, now time.Time) (p pending, entry *ev
 	}
 	p.a.outcome.Events = events
 	return p, entry
+}
+
+// writable refuses events of a newer format than the log's: servers that don't know them may still run.
+func writable(s *domain.State, events []*eventv1.Event) error {
+	format := s.Instance.LogFormat()
+	for _, event := range events {
+		if needed := eventstore.FormatOf(event); needed > format {
+			return domain.Errorf(domain.CodePrecondition, domain.FormatTooOld,
+				"this needs format %d of the log, which has %d, so that servers of an older version can read it; when all servers are upgraded, an instance admin raises it: tenure instance raise-format",
+				needed, format)
+		}
+	}
+	return nil
 }

@@ -54,6 +54,9 @@ type Config struct {
 	ContactGap time.Duration
 }
 
+// Format is the newest format of the log that this build writes and reads.
+const Format = eventstore.Format
+
 const (
 	// DefaultContactGap is how long a server without contact to the log goes on answering access checks.
 	DefaultContactGap = 5 * time.Second

@@ -167,7 +167,6 @@ func refuse(group []*waiting, err error) {
 // process answers every command of a group, in as many commits as it takes.
 func (e *Engine) process(ctx context.Context, group []*waiting) {
 	limit, races := e.log.MaxBytes(), 0
-	current := e.cfg.Sole // whether the state is known to be current without an append
 	for len(group) > 0 {
 		if ctx.Err() != nil {
 			refuse(group, outcomeNone())
@@ -186,15 +185,6 @@ func (e *Engine) process(ctx context.Context, group []*waiting) {
 			return
 		}
 		if d.commit == nil {
-			if !current {
-				// Rejections and no-ops prove nothing by an append: look once whether somebody else was quicker.
-				if err := e.probe(ctx); err != nil {
-					refuse(group, domain.Errorf(domain.CodeUnavailable, NoContact, "the log can't be reached; nothing happened, try again").Because(err))
-					return
-				}
-				current = true
-				continue
-			}
 			d.answer(base)
 			group = d.rest
 			continue
@@ -207,7 +197,6 @@ func (e *Engine) process(ctx context.Context, group []*waiting) {
 			group, races = d.rest, 0
 		case lost:
 			e.stats.conflicts.Add(1)
-			current = e.cfg.Sole
 			if races++; races == raceMax {
 				refuse(group, domain.Errorf(domain.CodeAborted, Contention, "too many others write to the log at the same time; nothing happened, try again"))
 				return

@@ -18,6 +18,8 @@ const (
 	// auditScan is how many positions one call of QueryAudit reads at most, auditWindow how many at a time.
 	auditScan   = 20_000
 	auditWindow = 500
+	// watchWindow is how many positions a watcher reads at a time: so few are read one after the other, and none ahead.
+	watchWindow = 64
 )
 
 // QueryAudit answers the history of an organization or project, newest first.
@@ -124,15 +126,19 @@ func (s *Server) WatchAudit(ctx context.Context, req *tenurev1.WatchAuditRequest
 		}
 		reader := s.auditReader(c.actor, targets[0].Place)
 		for last < state.Position {
-			to := min(last+auditWindow, state.Position)
-			records, err := s.auditWindow(ctx, reader, last+1, to)
+			to := min(last+watchWindow, state.Position)
+			// Sent one by one as they are read: the server must not hold what a slow watcher does not take.
+			err := s.Engine.Commits(ctx, last+1, to, func(c engine.Commit) error {
+				records, err := reader.Records(ctx, c.Position, c.Commit)
+				for _, r := range records {
+					if err == nil {
+						err = stream.Send(&tenurev1.WatchAuditResponse{Record: r})
+					}
+				}
+				return err
+			})
 			if err != nil {
 				return err
-			}
-			for _, r := range records {
-				if err := stream.Send(&tenurev1.WatchAuditResponse{Record: r}); err != nil {
-					return err
-				}
 			}
 			last = to
 		}

@@ -2,8 +2,10 @@ package rpc
 
 import (
 	"context"
+	"strings"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/engine"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -12,7 +14,7 @@ func (s *Server) GetInstance(ctx context.Context, _ *tenurev1.GetInstanceRequest
 	c := callFrom(ctx)
 	res := &tenurev1.GetInstanceResponse{
 		LogId: c.state.Instance.LogID, Version: s.Version, Position: uint64(c.state.Position),
-		Time: timestamp(c.state.Time), SyncAlways: s.SyncAlways,
+		Time: timestamp(c.state.Time), SyncAlways: s.SyncAlways, Format: c.state.Instance.LogFormat(), ServerFormat: engine.Format,
 	}
 	if !c.state.IsAdmin(c.actor) {
 		return res, nil
@@ -58,6 +60,28 @@ func (s *Server) RevokeInstanceAdmin(ctx context.Context, req *tenurev1.RevokeIn
 		return nil, err
 	}
 	return &tenurev1.RevokeInstanceAdminResponse{Token: token(out)}, nil
+}
+
+// RaiseFormat raises the log to the format of the servers, if they all read the same.
+func (s *Server) RaiseFormat(ctx context.Context, req *tenurev1.RaiseFormatRequest) (*tenurev1.RaiseFormatResponse, error) {
+	// First, because which servers there are is not for everybody.
+	if _, err := s.authorize(ctx, nil, nil); err != nil {
+		return nil, err
+	}
+	newest, older, err := s.Servers(ctx)
+	if err != nil {
+		return nil, domain.Errorf(domain.CodeUnavailable, "SERVERS_UNKNOWN",
+			"the servers can't be asked for the format they read, so nothing was done; see the server's log, and try again").Because(err)
+	}
+	if len(older) > 0 {
+		return nil, domain.Errorf(domain.CodePrecondition, domain.OldServers,
+			"these servers can't read format %d of the log and would stop; upgrade them first: %s", newest, strings.Join(older, "; "))
+	}
+	out, err := s.execute(ctx, req.Reason, domain.RaiseFormat{To: newest})
+	if err != nil {
+		return nil, err
+	}
+	return &tenurev1.RaiseFormatResponse{Format: out.State.Instance.LogFormat(), Token: token(out)}, nil
 }
 
 // ListInstanceAdmins answers the people who are instance admins.

@@ -36,6 +36,8 @@ type Config struct {
 	SyncAlways string
 	// Warnings are what is wrong or risky, for instance admins.
 	Warnings func() []string
+	// Servers asks all servers that run for the newest format of the log that any of them reads, and for those that read less.
+	Servers func(context.Context) (newest uint32, older []string, err error)
 }
 
 // Server implements every service of tenure.v1.

@@ -84,6 +84,7 @@ type App struct {
 	Log         *eventstore.Log
 
 	cfg      Config
+	node     string       // the host's name
 	init     *domain.Init // that was applied at this start; nil for none
 	broker   broker
 	vault    *sealing.Vault
@@ -145,14 +146,19 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	host, _ := os.Hostname()
+	a.node, _ = os.Hostname()
+	if cfg.NATSURL != "" {
+		if err := eventstore.AnswerServers(ctx, a.broker.conn(), a.me()); err != nil {
+			return nil, err
+		}
+	}
 	often := FewerCollections()
 	a.Engine, err = engine.Start(ctx, engine.Config{
-		Log: a.Log, Sole: cfg.NATSURL == "", Node: host, Clock: cfg.Clock, Logger: cfg.Logger, Erased: a.eraser.erase,
+		Log: a.Log, Sole: cfg.NATSURL == "", Node: a.node, Clock: cfg.Clock, Logger: cfg.Logger, Erased: a.eraser.erase,
 		Snapshots: snapshots, SnapshotEvery: cfg.SnapshotEvery,
 		Genesis: domain.CreateInstance{
 			LogID: ulid.Make().String(), Pepper: peppers[0].ID(), SealingKey: master.ID(),
-			IdempotencyCapacity: cmp.Or(cfg.IdempotencyCapacity, domain.DefaultIdempotencyCapacity),
+			IdempotencyCapacity: cmp.Or(cfg.IdempotencyCapacity, domain.DefaultIdempotencyCapacity), Format: eventstore.Format,
 		},
 	})
 	often()
@@ -209,6 +215,7 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
 		Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
+		Servers: a.older,
 	})
 	if err != nil {
 		return err
@@ -307,6 +314,9 @@ func (a *App) warnings() []string {
 	s := a.Engine.State()
 	if s.Voids > 0 {
 		list = append(list, fmt.Sprintf("%d positions of the log were published by hand and are skipped; allow nobody but Tenure to publish to %s", s.Voids, eventstore.Subject))
+	}
+	if format := s.Instance.LogFormat(); format < eventstore.Format {
+		list = append(list, fmt.Sprintf("the log has format %d and this server could write %d: raise it when all servers are upgraded: tenure instance raise-format", format, eventstore.Format))
 	}
 	if s.ForgotEarly(a.Engine.Now()) {
 		list = append(list, fmt.Sprintf("idempotency keys are forgotten before %s: there are more than %d of them", domain.MemoryAge, s.Instance.IdempotencyCapacity))

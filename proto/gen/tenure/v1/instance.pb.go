@@ -72,7 +72,7 @@ func (x OrgCreatorsPolicy_Who) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OrgCreatorsPolicy_Who.Descriptor instead.
 func (OrgCreatorsPolicy_Who) EnumDescriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{12, 0}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type GetInstanceRequest struct {
@@ -121,6 +121,10 @@ type GetInstanceResponse struct {
 	Time     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	// Whether the log is flushed to disk before a command is answered: "yes", "no" or "unknown".
 	SyncAlways string `protobuf:"bytes,5,opt,name=sync_always,json=syncAlways,proto3" json:"sync_always,omitempty"`
+	// Format of the log, and the newest one that the answering server reads and writes. While the log's is lower, commands that
+	// need a newer one are refused with FORMAT_TOO_OLD; RaiseFormat raises it.
+	Format       uint32 `protobuf:"varint,8,opt,name=format,proto3" json:"format,omitempty"`
+	ServerFormat uint32 `protobuf:"varint,9,opt,name=server_format,json=serverFormat,proto3" json:"server_format,omitempty"`
 	// Counts, for instance admins only.
 	Counts *GetInstanceResponse_Counts `protobuf:"bytes,6,opt,name=counts,proto3" json:"counts,omitempty"`
 	// What is wrong or risky, in words; for instance admins only.
@@ -192,6 +196,20 @@ func (x *GetInstanceResponse) GetSyncAlways() string {
 		return x.SyncAlways
 	}
 	return ""
+}
+
+func (x *GetInstanceResponse) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *GetInstanceResponse) GetServerFormat() uint32 {
+	if x != nil {
+		return x.ServerFormat
+	}
+	return 0
 }
 
 func (x *GetInstanceResponse) GetCounts() *GetInstanceResponse_Counts {
@@ -646,6 +664,103 @@ func (x *ListInstanceAdminsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type RaiseFormatRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseFormatRequest) Reset() {
+	*x = RaiseFormatRequest{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseFormatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseFormatRequest) ProtoMessage() {}
+
+func (x *RaiseFormatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseFormatRequest.ProtoReflect.Descriptor instead.
+func (*RaiseFormatRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RaiseFormatRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RaiseFormatResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the log, from now on.
+	Format        uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseFormatResponse) Reset() {
+	*x = RaiseFormatResponse{}
+	mi := &file_tenure_v1_instance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseFormatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseFormatResponse) ProtoMessage() {}
+
+func (x *RaiseFormatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_instance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseFormatResponse.ProtoReflect.Descriptor instead.
+func (*RaiseFormatResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RaiseFormatResponse) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *RaiseFormatResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 // Policy is what the installation demands and gives by itself.
 type Policy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -658,7 +773,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[10]
+	mi := &file_tenure_v1_instance_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +785,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[10]
+	mi := &file_tenure_v1_instance_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +798,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{10}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Policy) GetNaming() *NamingPolicy {
@@ -724,7 +839,7 @@ type NamingPolicy struct {
 
 func (x *NamingPolicy) Reset() {
 	*x = NamingPolicy{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[11]
+	mi := &file_tenure_v1_instance_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +851,7 @@ func (x *NamingPolicy) String() string {
 func (*NamingPolicy) ProtoMessage() {}
 
 func (x *NamingPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[11]
+	mi := &file_tenure_v1_instance_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +864,7 @@ func (x *NamingPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamingPolicy.ProtoReflect.Descriptor instead.
 func (*NamingPolicy) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{11}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NamingPolicy) GetOrgPattern() string {
@@ -800,7 +915,7 @@ type OrgCreatorsPolicy struct {
 
 func (x *OrgCreatorsPolicy) Reset() {
 	*x = OrgCreatorsPolicy{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[12]
+	mi := &file_tenure_v1_instance_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +927,7 @@ func (x *OrgCreatorsPolicy) String() string {
 func (*OrgCreatorsPolicy) ProtoMessage() {}
 
 func (x *OrgCreatorsPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[12]
+	mi := &file_tenure_v1_instance_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +940,7 @@ func (x *OrgCreatorsPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgCreatorsPolicy.ProtoReflect.Descriptor instead.
 func (*OrgCreatorsPolicy) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{12}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OrgCreatorsPolicy) GetWho() OrgCreatorsPolicy_Who {
@@ -853,7 +968,7 @@ type SignUpPolicy struct {
 
 func (x *SignUpPolicy) Reset() {
 	*x = SignUpPolicy{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[13]
+	mi := &file_tenure_v1_instance_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +980,7 @@ func (x *SignUpPolicy) String() string {
 func (*SignUpPolicy) ProtoMessage() {}
 
 func (x *SignUpPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[13]
+	mi := &file_tenure_v1_instance_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +993,7 @@ func (x *SignUpPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignUpPolicy.ProtoReflect.Descriptor instead.
 func (*SignUpPolicy) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{13}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SignUpPolicy) GetGrants() []*SignUpGrant {
@@ -901,7 +1016,7 @@ type SignUpGrant struct {
 
 func (x *SignUpGrant) Reset() {
 	*x = SignUpGrant{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[14]
+	mi := &file_tenure_v1_instance_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1028,7 @@ func (x *SignUpGrant) String() string {
 func (*SignUpGrant) ProtoMessage() {}
 
 func (x *SignUpGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[14]
+	mi := &file_tenure_v1_instance_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1041,7 @@ func (x *SignUpGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignUpGrant.ProtoReflect.Descriptor instead.
 func (*SignUpGrant) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{14}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SignUpGrant) GetOrgId() string {
@@ -969,7 +1084,7 @@ type UpdatePolicyRequest struct {
 
 func (x *UpdatePolicyRequest) Reset() {
 	*x = UpdatePolicyRequest{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[15]
+	mi := &file_tenure_v1_instance_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1096,7 @@ func (x *UpdatePolicyRequest) String() string {
 func (*UpdatePolicyRequest) ProtoMessage() {}
 
 func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[15]
+	mi := &file_tenure_v1_instance_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1109,7 @@ func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePolicyRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{15}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UpdatePolicyRequest) GetNaming() *NamingPolicy {
@@ -1035,7 +1150,7 @@ type UpdatePolicyResponse struct {
 
 func (x *UpdatePolicyResponse) Reset() {
 	*x = UpdatePolicyResponse{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[16]
+	mi := &file_tenure_v1_instance_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1162,7 @@ func (x *UpdatePolicyResponse) String() string {
 func (*UpdatePolicyResponse) ProtoMessage() {}
 
 func (x *UpdatePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[16]
+	mi := &file_tenure_v1_instance_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1175,7 @@ func (x *UpdatePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePolicyResponse.ProtoReflect.Descriptor instead.
 func (*UpdatePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{16}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdatePolicyResponse) GetPolicy() *Policy {
@@ -1085,7 +1200,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[17]
+	mi := &file_tenure_v1_instance_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1212,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[17]
+	mi := &file_tenure_v1_instance_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1225,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{17}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{19}
 }
 
 type GetPolicyResponse struct {
@@ -1122,7 +1237,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[18]
+	mi := &file_tenure_v1_instance_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1249,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[18]
+	mi := &file_tenure_v1_instance_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1262,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{18}
+	return file_tenure_v1_instance_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetPolicyResponse) GetPolicy() *Policy {
@@ -1171,7 +1286,7 @@ type GetInstanceResponse_Counts struct {
 
 func (x *GetInstanceResponse_Counts) Reset() {
 	*x = GetInstanceResponse_Counts{}
-	mi := &file_tenure_v1_instance_proto_msgTypes[19]
+	mi := &file_tenure_v1_instance_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1298,7 @@ func (x *GetInstanceResponse_Counts) String() string {
 func (*GetInstanceResponse_Counts) ProtoMessage() {}
 
 func (x *GetInstanceResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_instance_proto_msgTypes[19]
+	mi := &file_tenure_v1_instance_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,14 +1354,16 @@ var File_tenure_v1_instance_proto protoreflect.FileDescriptor
 const file_tenure_v1_instance_proto_rawDesc = "" +
 	"\n" +
 	"\x18tenure/v1/instance.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\x14\n" +
-	"\x12GetInstanceRequest\"\x9a\x03\n" +
+	"\x12GetInstanceRequest\"\xd7\x03\n" +
 	"\x13GetInstanceResponse\x12\x15\n" +
 	"\x06log_id\x18\x01 \x01(\tR\x05logId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
 	"\vsync_always\x18\x05 \x01(\tR\n" +
-	"syncAlways\x12=\n" +
+	"syncAlways\x12\x16\n" +
+	"\x06format\x18\b \x01(\rR\x06format\x12#\n" +
+	"\rserver_format\x18\t \x01(\rR\fserverFormat\x12=\n" +
 	"\x06counts\x18\x06 \x01(\v2%.tenure.v1.GetInstanceResponse.CountsR\x06counts\x12\x1a\n" +
 	"\bwarnings\x18\a \x03(\tR\bwarnings\x1a\x89\x01\n" +
 	"\x06Counts\x12\x12\n" +
@@ -1283,7 +1400,12 @@ const file_tenure_v1_instance_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"_\n" +
 	"\x1aListInstanceAdminsResponse\x12\x19\n" +
 	"\buser_ids\x18\x01 \x03(\tR\auserIds\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"6\n" +
+	"\x12RaiseFormatRequest\x12 \n" +
+	"\x06reason\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"C\n" +
+	"\x13RaiseFormatResponse\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xac\x01\n" +
 	"\x06Policy\x12/\n" +
 	"\x06naming\x18\x01 \x01(\v2\x17.tenure.v1.NamingPolicyR\x06naming\x12?\n" +
 	"\forg_creators\x18\x02 \x01(\v2\x1c.tenure.v1.OrgCreatorsPolicyR\vorgCreators\x120\n" +
@@ -1322,13 +1444,14 @@ const file_tenure_v1_instance_proto_rawDesc = "" +
 	"\x05token\x18\x02 \x01(\tR\x05token\"\x12\n" +
 	"\x10GetPolicyRequest\">\n" +
 	"\x11GetPolicyResponse\x12)\n" +
-	"\x06policy\x18\x01 \x01(\v2\x11.tenure.v1.PolicyR\x06policy2\xa7\x05\n" +
+	"\x06policy\x18\x01 \x01(\v2\x11.tenure.v1.PolicyR\x06policy2\xfd\x05\n" +
 	"\x0fInstanceService\x12W\n" +
 	"\vGetInstance\x12\x1d.tenure.v1.GetInstanceRequest\x1a\x1e.tenure.v1.GetInstanceResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01\x12H\n" +
 	"\x06WhoAmI\x12\x18.tenure.v1.WhoAmIRequest\x1a\x19.tenure.v1.WhoAmIResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01\x12i\n" +
 	"\x12GrantInstanceAdmin\x12$.tenure.v1.GrantInstanceAdminRequest\x1a%.tenure.v1.GrantInstanceAdminResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12l\n" +
 	"\x13RevokeInstanceAdmin\x12%.tenure.v1.RevokeInstanceAdminRequest\x1a&.tenure.v1.RevokeInstanceAdminResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12l\n" +
-	"\x12ListInstanceAdmins\x12$.tenure.v1.ListInstanceAdminsRequest\x1a%.tenure.v1.ListInstanceAdminsResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12W\n" +
+	"\x12ListInstanceAdmins\x12$.tenure.v1.ListInstanceAdminsRequest\x1a%.tenure.v1.ListInstanceAdminsResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12T\n" +
+	"\vRaiseFormat\x12\x1d.tenure.v1.RaiseFormatRequest\x1a\x1e.tenure.v1.RaiseFormatResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12W\n" +
 	"\fUpdatePolicy\x12\x1e.tenure.v1.UpdatePolicyRequest\x1a\x1f.tenure.v1.UpdatePolicyResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12Q\n" +
 	"\tGetPolicy\x12\x1b.tenure.v1.GetPolicyRequest\x1a\x1c.tenure.v1.GetPolicyResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01B\x9c\x01\n" +
 	"\rcom.tenure.v1B\rInstanceProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
@@ -1347,7 +1470,7 @@ func file_tenure_v1_instance_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_instance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_tenure_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_tenure_v1_instance_proto_goTypes = []any{
 	(OrgCreatorsPolicy_Who)(0),          // 0: tenure.v1.OrgCreatorsPolicy.Who
 	(*GetInstanceRequest)(nil),          // 1: tenure.v1.GetInstanceRequest
@@ -1360,47 +1483,51 @@ var file_tenure_v1_instance_proto_goTypes = []any{
 	(*RevokeInstanceAdminResponse)(nil), // 8: tenure.v1.RevokeInstanceAdminResponse
 	(*ListInstanceAdminsRequest)(nil),   // 9: tenure.v1.ListInstanceAdminsRequest
 	(*ListInstanceAdminsResponse)(nil),  // 10: tenure.v1.ListInstanceAdminsResponse
-	(*Policy)(nil),                      // 11: tenure.v1.Policy
-	(*NamingPolicy)(nil),                // 12: tenure.v1.NamingPolicy
-	(*OrgCreatorsPolicy)(nil),           // 13: tenure.v1.OrgCreatorsPolicy
-	(*SignUpPolicy)(nil),                // 14: tenure.v1.SignUpPolicy
-	(*SignUpGrant)(nil),                 // 15: tenure.v1.SignUpGrant
-	(*UpdatePolicyRequest)(nil),         // 16: tenure.v1.UpdatePolicyRequest
-	(*UpdatePolicyResponse)(nil),        // 17: tenure.v1.UpdatePolicyResponse
-	(*GetPolicyRequest)(nil),            // 18: tenure.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),           // 19: tenure.v1.GetPolicyResponse
-	(*GetInstanceResponse_Counts)(nil),  // 20: tenure.v1.GetInstanceResponse.Counts
-	(*timestamppb.Timestamp)(nil),       // 21: google.protobuf.Timestamp
+	(*RaiseFormatRequest)(nil),          // 11: tenure.v1.RaiseFormatRequest
+	(*RaiseFormatResponse)(nil),         // 12: tenure.v1.RaiseFormatResponse
+	(*Policy)(nil),                      // 13: tenure.v1.Policy
+	(*NamingPolicy)(nil),                // 14: tenure.v1.NamingPolicy
+	(*OrgCreatorsPolicy)(nil),           // 15: tenure.v1.OrgCreatorsPolicy
+	(*SignUpPolicy)(nil),                // 16: tenure.v1.SignUpPolicy
+	(*SignUpGrant)(nil),                 // 17: tenure.v1.SignUpGrant
+	(*UpdatePolicyRequest)(nil),         // 18: tenure.v1.UpdatePolicyRequest
+	(*UpdatePolicyResponse)(nil),        // 19: tenure.v1.UpdatePolicyResponse
+	(*GetPolicyRequest)(nil),            // 20: tenure.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),           // 21: tenure.v1.GetPolicyResponse
+	(*GetInstanceResponse_Counts)(nil),  // 22: tenure.v1.GetInstanceResponse.Counts
+	(*timestamppb.Timestamp)(nil),       // 23: google.protobuf.Timestamp
 }
 var file_tenure_v1_instance_proto_depIdxs = []int32{
-	21, // 0: tenure.v1.GetInstanceResponse.time:type_name -> google.protobuf.Timestamp
-	20, // 1: tenure.v1.GetInstanceResponse.counts:type_name -> tenure.v1.GetInstanceResponse.Counts
-	12, // 2: tenure.v1.Policy.naming:type_name -> tenure.v1.NamingPolicy
-	13, // 3: tenure.v1.Policy.org_creators:type_name -> tenure.v1.OrgCreatorsPolicy
-	14, // 4: tenure.v1.Policy.sign_up:type_name -> tenure.v1.SignUpPolicy
+	23, // 0: tenure.v1.GetInstanceResponse.time:type_name -> google.protobuf.Timestamp
+	22, // 1: tenure.v1.GetInstanceResponse.counts:type_name -> tenure.v1.GetInstanceResponse.Counts
+	14, // 2: tenure.v1.Policy.naming:type_name -> tenure.v1.NamingPolicy
+	15, // 3: tenure.v1.Policy.org_creators:type_name -> tenure.v1.OrgCreatorsPolicy
+	16, // 4: tenure.v1.Policy.sign_up:type_name -> tenure.v1.SignUpPolicy
 	0,  // 5: tenure.v1.OrgCreatorsPolicy.who:type_name -> tenure.v1.OrgCreatorsPolicy.Who
-	15, // 6: tenure.v1.SignUpPolicy.grants:type_name -> tenure.v1.SignUpGrant
-	12, // 7: tenure.v1.UpdatePolicyRequest.naming:type_name -> tenure.v1.NamingPolicy
-	13, // 8: tenure.v1.UpdatePolicyRequest.org_creators:type_name -> tenure.v1.OrgCreatorsPolicy
-	14, // 9: tenure.v1.UpdatePolicyRequest.sign_up:type_name -> tenure.v1.SignUpPolicy
-	11, // 10: tenure.v1.UpdatePolicyResponse.policy:type_name -> tenure.v1.Policy
-	11, // 11: tenure.v1.GetPolicyResponse.policy:type_name -> tenure.v1.Policy
+	17, // 6: tenure.v1.SignUpPolicy.grants:type_name -> tenure.v1.SignUpGrant
+	14, // 7: tenure.v1.UpdatePolicyRequest.naming:type_name -> tenure.v1.NamingPolicy
+	15, // 8: tenure.v1.UpdatePolicyRequest.org_creators:type_name -> tenure.v1.OrgCreatorsPolicy
+	16, // 9: tenure.v1.UpdatePolicyRequest.sign_up:type_name -> tenure.v1.SignUpPolicy
+	13, // 10: tenure.v1.UpdatePolicyResponse.policy:type_name -> tenure.v1.Policy
+	13, // 11: tenure.v1.GetPolicyResponse.policy:type_name -> tenure.v1.Policy
 	1,  // 12: tenure.v1.InstanceService.GetInstance:input_type -> tenure.v1.GetInstanceRequest
 	3,  // 13: tenure.v1.InstanceService.WhoAmI:input_type -> tenure.v1.WhoAmIRequest
 	5,  // 14: tenure.v1.InstanceService.GrantInstanceAdmin:input_type -> tenure.v1.GrantInstanceAdminRequest
 	7,  // 15: tenure.v1.InstanceService.RevokeInstanceAdmin:input_type -> tenure.v1.RevokeInstanceAdminRequest
 	9,  // 16: tenure.v1.InstanceService.ListInstanceAdmins:input_type -> tenure.v1.ListInstanceAdminsRequest
-	16, // 17: tenure.v1.InstanceService.UpdatePolicy:input_type -> tenure.v1.UpdatePolicyRequest
-	18, // 18: tenure.v1.InstanceService.GetPolicy:input_type -> tenure.v1.GetPolicyRequest
-	2,  // 19: tenure.v1.InstanceService.GetInstance:output_type -> tenure.v1.GetInstanceResponse
-	4,  // 20: tenure.v1.InstanceService.WhoAmI:output_type -> tenure.v1.WhoAmIResponse
-	6,  // 21: tenure.v1.InstanceService.GrantInstanceAdmin:output_type -> tenure.v1.GrantInstanceAdminResponse
-	8,  // 22: tenure.v1.InstanceService.RevokeInstanceAdmin:output_type -> tenure.v1.RevokeInstanceAdminResponse
-	10, // 23: tenure.v1.InstanceService.ListInstanceAdmins:output_type -> tenure.v1.ListInstanceAdminsResponse
-	17, // 24: tenure.v1.InstanceService.UpdatePolicy:output_type -> tenure.v1.UpdatePolicyResponse
-	19, // 25: tenure.v1.InstanceService.GetPolicy:output_type -> tenure.v1.GetPolicyResponse
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
+	11, // 17: tenure.v1.InstanceService.RaiseFormat:input_type -> tenure.v1.RaiseFormatRequest
+	18, // 18: tenure.v1.InstanceService.UpdatePolicy:input_type -> tenure.v1.UpdatePolicyRequest
+	20, // 19: tenure.v1.InstanceService.GetPolicy:input_type -> tenure.v1.GetPolicyRequest
+	2,  // 20: tenure.v1.InstanceService.GetInstance:output_type -> tenure.v1.GetInstanceResponse
+	4,  // 21: tenure.v1.InstanceService.WhoAmI:output_type -> tenure.v1.WhoAmIResponse
+	6,  // 22: tenure.v1.InstanceService.GrantInstanceAdmin:output_type -> tenure.v1.GrantInstanceAdminResponse
+	8,  // 23: tenure.v1.InstanceService.RevokeInstanceAdmin:output_type -> tenure.v1.RevokeInstanceAdminResponse
+	10, // 24: tenure.v1.InstanceService.ListInstanceAdmins:output_type -> tenure.v1.ListInstanceAdminsResponse
+	12, // 25: tenure.v1.InstanceService.RaiseFormat:output_type -> tenure.v1.RaiseFormatResponse
+	19, // 26: tenure.v1.InstanceService.UpdatePolicy:output_type -> tenure.v1.UpdatePolicyResponse
+	21, // 27: tenure.v1.InstanceService.GetPolicy:output_type -> tenure.v1.GetPolicyResponse
+	20, // [20:28] is the sub-list for method output_type
+	12, // [12:20] is the sub-list for method input_type
 	12, // [12:12] is the sub-list for extension type_name
 	12, // [12:12] is the sub-list for extension extendee
 	0,  // [0:12] is the sub-list for field type_name
@@ -1418,7 +1545,7 @@ func file_tenure_v1_instance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_instance_proto_rawDesc), len(file_tenure_v1_instance_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -99,7 +99,8 @@ type Commit struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	// Name of the deciding server.
 	Node string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
-	// Format of the events inside; a reader stops at a format it does not know.
+	// Format of the log where this was decided, and of the events inside; a reader stops at a format it does not know. It begins
+	// with 1, and rises with FormatRaised.
 	Format uint32 `protobuf:"varint,6,opt,name=format,proto3" json:"format,omitempty"`
 	// In order. None in a barrier, which only proves that its sender was current.
 	Entries []*Entry `protobuf:"bytes,7,rep,name=entries,proto3" json:"entries,omitempty"`

@@ -99,6 +99,7 @@ type Event struct {
 	//	*Event_PlanDefined
 	//	*Event_DataPlaneRegistered
 	//	*Event_InitApplied
+	//	*Event_FormatRaised
 	//	*Event_OrgCreated
 	//	*Event_OrgUpdated
 	//	*Event_OrgSuspended
@@ -310,6 +311,15 @@ func (x *Event) GetInitApplied() *InitApplied {
 	if x != nil {
 		if x, ok := x.Body.(*Event_InitApplied); ok {
 			return x.InitApplied
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFormatRaised() *FormatRaised {
+	if x != nil {
+		if x, ok := x.Body.(*Event_FormatRaised); ok {
+			return x.FormatRaised
 		}
 	}
 	return nil
@@ -751,6 +761,10 @@ type Event_InitApplied struct {
 	InitApplied *InitApplied `protobuf:"bytes,18,opt,name=init_applied,json=initApplied,proto3,oneof"`
 }
 
+type Event_FormatRaised struct {
+	FormatRaised *FormatRaised `protobuf:"bytes,19,opt,name=format_raised,json=formatRaised,proto3,oneof"`
+}
+
 type Event_OrgCreated struct {
 	OrgCreated *OrgCreated `protobuf:"bytes,20,opt,name=org_created,json=orgCreated,proto3,oneof"`
 }
@@ -944,6 +958,8 @@ func (*Event_PlanDefined) isEvent_Body() {}
 func (*Event_DataPlaneRegistered) isEvent_Body() {}
 
 func (*Event_InitApplied) isEvent_Body() {}
+
+func (*Event_FormatRaised) isEvent_Body() {}
 
 func (*Event_OrgCreated) isEvent_Body() {}
 
@@ -2161,6 +2177,59 @@ func (x *InitApplied) GetGiven() []string {
 	return nil
 }
 
+// FormatRaised: from here on the log may hold events that servers of a lower format can't read. They stop here.
+type FormatRaised struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Old           uint32                 `protobuf:"varint,1,opt,name=old,proto3" json:"old,omitempty"`
+	New           uint32                 `protobuf:"varint,2,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FormatRaised) Reset() {
+	*x = FormatRaised{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FormatRaised) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FormatRaised) ProtoMessage() {}
+
+func (x *FormatRaised) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FormatRaised.ProtoReflect.Descriptor instead.
+func (*FormatRaised) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *FormatRaised) GetOld() uint32 {
+	if x != nil {
+		return x.Old
+	}
+	return 0
+}
+
+func (x *FormatRaised) GetNew() uint32 {
+	if x != nil {
+		return x.New
+	}
+	return 0
+}
+
 // OrgCreated: the organization is org_ids[0]; its first owner, if any, is user_id.
 type OrgCreated struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -2174,7 +2243,7 @@ type OrgCreated struct {
 
 func (x *OrgCreated) Reset() {
 	*x = OrgCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2255,7 @@ func (x *OrgCreated) String() string {
 func (*OrgCreated) ProtoMessage() {}
 
 func (x *OrgCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[21]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2268,7 @@ func (x *OrgCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgCreated.ProtoReflect.Descriptor instead.
 func (*OrgCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OrgCreated) GetName() string {
@@ -2234,7 +2303,7 @@ type OrgUpdated struct {
 
 func (x *OrgUpdated) Reset() {
 	*x = OrgUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2315,7 @@ func (x *OrgUpdated) String() string {
 func (*OrgUpdated) ProtoMessage() {}
 
 func (x *OrgUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[22]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2328,7 @@ func (x *OrgUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgUpdated.ProtoReflect.Descriptor instead.
 func (*OrgUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OrgUpdated) GetName() *StringChange {
@@ -2293,7 +2362,7 @@ type OrgPlanSet struct {
 
 func (x *OrgPlanSet) Reset() {
 	*x = OrgPlanSet{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2374,7 @@ func (x *OrgPlanSet) String() string {
 func (*OrgPlanSet) ProtoMessage() {}
 
 func (x *OrgPlanSet) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[23]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2387,7 @@ func (x *OrgPlanSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgPlanSet.ProtoReflect.Descriptor instead.
 func (*OrgPlanSet) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OrgPlanSet) GetPlanId() *StringChange {
@@ -2338,7 +2407,7 @@ type OrgPlaced struct {
 
 func (x *OrgPlaced) Reset() {
 	*x = OrgPlaced{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2419,7 @@ func (x *OrgPlaced) String() string {
 func (*OrgPlaced) ProtoMessage() {}
 
 func (x *OrgPlaced) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[24]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,7 +2432,7 @@ func (x *OrgPlaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgPlaced.ProtoReflect.Descriptor instead.
 func (*OrgPlaced) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OrgPlaced) GetDataPlaneId() *StringChange {
@@ -2381,7 +2450,7 @@ type OrgSuspended struct {
 
 func (x *OrgSuspended) Reset() {
 	*x = OrgSuspended{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2462,7 @@ func (x *OrgSuspended) String() string {
 func (*OrgSuspended) ProtoMessage() {}
 
 func (x *OrgSuspended) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[25]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2475,7 @@ func (x *OrgSuspended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgSuspended.ProtoReflect.Descriptor instead.
 func (*OrgSuspended) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 type OrgResumed struct {
@@ -2417,7 +2486,7 @@ type OrgResumed struct {
 
 func (x *OrgResumed) Reset() {
 	*x = OrgResumed{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2429,7 +2498,7 @@ func (x *OrgResumed) String() string {
 func (*OrgResumed) ProtoMessage() {}
 
 func (x *OrgResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[26]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2442,7 +2511,7 @@ func (x *OrgResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgResumed.ProtoReflect.Descriptor instead.
 func (*OrgResumed) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 // OrgDeleted ends the organization with its projects, memberships and keys, which follow from it.
@@ -2457,7 +2526,7 @@ type OrgDeleted struct {
 
 func (x *OrgDeleted) Reset() {
 	*x = OrgDeleted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2538,7 @@ func (x *OrgDeleted) String() string {
 func (*OrgDeleted) ProtoMessage() {}
 
 func (x *OrgDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[27]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2551,7 @@ func (x *OrgDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrgDeleted.ProtoReflect.Descriptor instead.
 func (*OrgDeleted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OrgDeleted) GetName() string {
@@ -2513,7 +2582,7 @@ type ProjectCreated struct {
 
 func (x *ProjectCreated) Reset() {
 	*x = ProjectCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2594,7 @@ func (x *ProjectCreated) String() string {
 func (*ProjectCreated) ProtoMessage() {}
 
 func (x *ProjectCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[28]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2607,7 @@ func (x *ProjectCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectCreated.ProtoReflect.Descriptor instead.
 func (*ProjectCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ProjectCreated) GetName() string {
@@ -2581,7 +2650,7 @@ type ProjectUpdated struct {
 
 func (x *ProjectUpdated) Reset() {
 	*x = ProjectUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2593,7 +2662,7 @@ func (x *ProjectUpdated) String() string {
 func (*ProjectUpdated) ProtoMessage() {}
 
 func (x *ProjectUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[29]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2606,7 +2675,7 @@ func (x *ProjectUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectUpdated.ProtoReflect.Descriptor instead.
 func (*ProjectUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ProjectUpdated) GetName() *StringChange {
@@ -2647,7 +2716,7 @@ type ProjectDeleted struct {
 
 func (x *ProjectDeleted) Reset() {
 	*x = ProjectDeleted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2728,7 @@ func (x *ProjectDeleted) String() string {
 func (*ProjectDeleted) ProtoMessage() {}
 
 func (x *ProjectDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[30]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2741,7 @@ func (x *ProjectDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectDeleted.ProtoReflect.Descriptor instead.
 func (*ProjectDeleted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProjectDeleted) GetName() string {
@@ -2691,7 +2760,7 @@ type ProjectRestored struct {
 
 func (x *ProjectRestored) Reset() {
 	*x = ProjectRestored{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2772,7 @@ func (x *ProjectRestored) String() string {
 func (*ProjectRestored) ProtoMessage() {}
 
 func (x *ProjectRestored) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[31]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2785,7 @@ func (x *ProjectRestored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectRestored.ProtoReflect.Descriptor instead.
 func (*ProjectRestored) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ProjectRestored) GetName() *StringChange {
@@ -2743,7 +2812,7 @@ type ProjectTransferred struct {
 
 func (x *ProjectTransferred) Reset() {
 	*x = ProjectTransferred{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2755,7 +2824,7 @@ func (x *ProjectTransferred) String() string {
 func (*ProjectTransferred) ProtoMessage() {}
 
 func (x *ProjectTransferred) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[32]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2768,7 +2837,7 @@ func (x *ProjectTransferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectTransferred.ProtoReflect.Descriptor instead.
 func (*ProjectTransferred) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ProjectTransferred) GetName() *StringChange {
@@ -2810,7 +2879,7 @@ type TransferOffered struct {
 
 func (x *TransferOffered) Reset() {
 	*x = TransferOffered{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2822,7 +2891,7 @@ func (x *TransferOffered) String() string {
 func (*TransferOffered) ProtoMessage() {}
 
 func (x *TransferOffered) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[33]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2835,7 +2904,7 @@ func (x *TransferOffered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferOffered.ProtoReflect.Descriptor instead.
 func (*TransferOffered) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferOffered) GetExpiresAt() *timestamppb.Timestamp {
@@ -2854,7 +2923,7 @@ type TransferDeclined struct {
 
 func (x *TransferDeclined) Reset() {
 	*x = TransferDeclined{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +2935,7 @@ func (x *TransferDeclined) String() string {
 func (*TransferDeclined) ProtoMessage() {}
 
 func (x *TransferDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[34]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +2948,7 @@ func (x *TransferDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferDeclined.ProtoReflect.Descriptor instead.
 func (*TransferDeclined) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 // TransferCancelled: by the organization that offered it, org_ids[0].
@@ -2891,7 +2960,7 @@ type TransferCancelled struct {
 
 func (x *TransferCancelled) Reset() {
 	*x = TransferCancelled{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[35]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +2972,7 @@ func (x *TransferCancelled) String() string {
 func (*TransferCancelled) ProtoMessage() {}
 
 func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[35]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +2985,7 @@ func (x *TransferCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferCancelled.ProtoReflect.Descriptor instead.
 func (*TransferCancelled) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 type UserRegistered struct {
@@ -2931,7 +3000,7 @@ type UserRegistered struct {
 
 func (x *UserRegistered) Reset() {
 	*x = UserRegistered{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[36]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2943,7 +3012,7 @@ func (x *UserRegistered) String() string {
 func (*UserRegistered) ProtoMessage() {}
 
 func (x *UserRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[36]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2956,7 +3025,7 @@ func (x *UserRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserRegistered.ProtoReflect.Descriptor instead.
 func (*UserRegistered) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UserRegistered) GetEmail() *Sealed {
@@ -2992,7 +3061,7 @@ type UserUpdated struct {
 
 func (x *UserUpdated) Reset() {
 	*x = UserUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[37]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3073,7 @@ func (x *UserUpdated) String() string {
 func (*UserUpdated) ProtoMessage() {}
 
 func (x *UserUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[37]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3086,7 @@ func (x *UserUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserUpdated.ProtoReflect.Descriptor instead.
 func (*UserUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UserUpdated) GetEmail() *SealedChange {
@@ -3057,7 +3126,7 @@ type UserDeactivated struct {
 
 func (x *UserDeactivated) Reset() {
 	*x = UserDeactivated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[38]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3069,7 +3138,7 @@ func (x *UserDeactivated) String() string {
 func (*UserDeactivated) ProtoMessage() {}
 
 func (x *UserDeactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[38]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3082,7 +3151,7 @@ func (x *UserDeactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserDeactivated.ProtoReflect.Descriptor instead.
 func (*UserDeactivated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 type UserReactivated struct {
@@ -3093,7 +3162,7 @@ type UserReactivated struct {
 
 func (x *UserReactivated) Reset() {
 	*x = UserReactivated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3174,7 @@ func (x *UserReactivated) String() string {
 func (*UserReactivated) ProtoMessage() {}
 
 func (x *UserReactivated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[39]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3187,7 @@ func (x *UserReactivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserReactivated.ProtoReflect.Descriptor instead.
 func (*UserReactivated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 // UserErased ends the account with its memberships and personal keys; the key of its personal data is destroyed after.
@@ -3131,7 +3200,7 @@ type UserErased struct {
 
 func (x *UserErased) Reset() {
 	*x = UserErased{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3212,7 @@ func (x *UserErased) String() string {
 func (*UserErased) ProtoMessage() {}
 
 func (x *UserErased) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[40]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3225,7 @@ func (x *UserErased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserErased.ProtoReflect.Descriptor instead.
 func (*UserErased) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *UserErased) GetEmailDigest() []byte {
@@ -3176,7 +3245,7 @@ type ServiceAccountCreated struct {
 
 func (x *ServiceAccountCreated) Reset() {
 	*x = ServiceAccountCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[41]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3188,7 +3257,7 @@ func (x *ServiceAccountCreated) String() string {
 func (*ServiceAccountCreated) ProtoMessage() {}
 
 func (x *ServiceAccountCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[41]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3201,7 +3270,7 @@ func (x *ServiceAccountCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceAccountCreated.ProtoReflect.Descriptor instead.
 func (*ServiceAccountCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ServiceAccountCreated) GetName() *Sealed {
@@ -3225,7 +3294,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[42]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3306,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[42]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3319,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Identity) GetIssuer() string {
@@ -3283,7 +3352,7 @@ type IdentityLinked struct {
 
 func (x *IdentityLinked) Reset() {
 	*x = IdentityLinked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[43]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3364,7 @@ func (x *IdentityLinked) String() string {
 func (*IdentityLinked) ProtoMessage() {}
 
 func (x *IdentityLinked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[43]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3377,7 @@ func (x *IdentityLinked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityLinked.ProtoReflect.Descriptor instead.
 func (*IdentityLinked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *IdentityLinked) GetIdentity() *Identity {
@@ -3327,7 +3396,7 @@ type IdentityUnlinked struct {
 
 func (x *IdentityUnlinked) Reset() {
 	*x = IdentityUnlinked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[44]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3339,7 +3408,7 @@ func (x *IdentityUnlinked) String() string {
 func (*IdentityUnlinked) ProtoMessage() {}
 
 func (x *IdentityUnlinked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[44]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3352,7 +3421,7 @@ func (x *IdentityUnlinked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityUnlinked.ProtoReflect.Descriptor instead.
 func (*IdentityUnlinked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *IdentityUnlinked) GetIdentity() *Identity {
@@ -3372,7 +3441,7 @@ type RoleGranted struct {
 
 func (x *RoleGranted) Reset() {
 	*x = RoleGranted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[45]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3384,7 +3453,7 @@ func (x *RoleGranted) String() string {
 func (*RoleGranted) ProtoMessage() {}
 
 func (x *RoleGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[45]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3397,7 +3466,7 @@ func (x *RoleGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleGranted.ProtoReflect.Descriptor instead.
 func (*RoleGranted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RoleGranted) GetGrant() *GrantChange {
@@ -3421,7 +3490,7 @@ type RoleRevoked struct {
 
 func (x *RoleRevoked) Reset() {
 	*x = RoleRevoked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[46]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3502,7 @@ func (x *RoleRevoked) String() string {
 func (*RoleRevoked) ProtoMessage() {}
 
 func (x *RoleRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[46]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3515,7 @@ func (x *RoleRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleRevoked.ProtoReflect.Descriptor instead.
 func (*RoleRevoked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RoleRevoked) GetGrant() *Grant {
@@ -3479,7 +3548,7 @@ type MemberSuspended struct {
 
 func (x *MemberSuspended) Reset() {
 	*x = MemberSuspended{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[47]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3491,7 +3560,7 @@ func (x *MemberSuspended) String() string {
 func (*MemberSuspended) ProtoMessage() {}
 
 func (x *MemberSuspended) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[47]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3504,7 +3573,7 @@ func (x *MemberSuspended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberSuspended.ProtoReflect.Descriptor instead.
 func (*MemberSuspended) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 type MemberResumed struct {
@@ -3515,7 +3584,7 @@ type MemberResumed struct {
 
 func (x *MemberResumed) Reset() {
 	*x = MemberResumed{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[48]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3527,7 +3596,7 @@ func (x *MemberResumed) String() string {
 func (*MemberResumed) ProtoMessage() {}
 
 func (x *MemberResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[48]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3540,7 +3609,7 @@ func (x *MemberResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberResumed.ProtoReflect.Descriptor instead.
 func (*MemberResumed) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 // RoleDefined: a role of the organization's own.
@@ -3555,7 +3624,7 @@ type RoleDefined struct {
 
 func (x *RoleDefined) Reset() {
 	*x = RoleDefined{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[49]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3567,7 +3636,7 @@ func (x *RoleDefined) String() string {
 func (*RoleDefined) ProtoMessage() {}
 
 func (x *RoleDefined) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[49]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3580,7 +3649,7 @@ func (x *RoleDefined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleDefined.ProtoReflect.Descriptor instead.
 func (*RoleDefined) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RoleDefined) GetRole() string {
@@ -3615,7 +3684,7 @@ type PermissionNames struct {
 
 func (x *PermissionNames) Reset() {
 	*x = PermissionNames{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[50]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +3696,7 @@ func (x *PermissionNames) String() string {
 func (*PermissionNames) ProtoMessage() {}
 
 func (x *PermissionNames) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[50]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,7 +3709,7 @@ func (x *PermissionNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PermissionNames.ProtoReflect.Descriptor instead.
 func (*PermissionNames) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PermissionNames) GetOrganization() []string {
@@ -3670,7 +3739,7 @@ type RoleUpdated struct {
 
 func (x *RoleUpdated) Reset() {
 	*x = RoleUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[51]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3682,7 +3751,7 @@ func (x *RoleUpdated) String() string {
 func (*RoleUpdated) ProtoMessage() {}
 
 func (x *RoleUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[51]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3695,7 +3764,7 @@ func (x *RoleUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleUpdated.ProtoReflect.Descriptor instead.
 func (*RoleUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RoleUpdated) GetRole() string {
@@ -3736,7 +3805,7 @@ type RoleDeleted struct {
 
 func (x *RoleDeleted) Reset() {
 	*x = RoleDeleted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[52]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3748,7 +3817,7 @@ func (x *RoleDeleted) String() string {
 func (*RoleDeleted) ProtoMessage() {}
 
 func (x *RoleDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[52]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3761,7 +3830,7 @@ func (x *RoleDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleDeleted.ProtoReflect.Descriptor instead.
 func (*RoleDeleted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RoleDeleted) GetRole() string {
@@ -3792,7 +3861,7 @@ type GroupCreated struct {
 
 func (x *GroupCreated) Reset() {
 	*x = GroupCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[53]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3804,7 +3873,7 @@ func (x *GroupCreated) String() string {
 func (*GroupCreated) ProtoMessage() {}
 
 func (x *GroupCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[53]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3817,7 +3886,7 @@ func (x *GroupCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupCreated.ProtoReflect.Descriptor instead.
 func (*GroupCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GroupCreated) GetName() string {
@@ -3859,7 +3928,7 @@ type ProjectRole struct {
 
 func (x *ProjectRole) Reset() {
 	*x = ProjectRole{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[54]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3871,7 +3940,7 @@ func (x *ProjectRole) String() string {
 func (*ProjectRole) ProtoMessage() {}
 
 func (x *ProjectRole) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[54]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3884,7 +3953,7 @@ func (x *ProjectRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectRole.ProtoReflect.Descriptor instead.
 func (*ProjectRole) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ProjectRole) GetProjectId() string {
@@ -3916,7 +3985,7 @@ type GroupUpdated struct {
 
 func (x *GroupUpdated) Reset() {
 	*x = GroupUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[55]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3928,7 +3997,7 @@ func (x *GroupUpdated) String() string {
 func (*GroupUpdated) ProtoMessage() {}
 
 func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[55]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3941,7 +4010,7 @@ func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
 func (*GroupUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GroupUpdated) GetName() *StringChange {
@@ -3993,7 +4062,7 @@ type GroupDeleted struct {
 
 func (x *GroupDeleted) Reset() {
 	*x = GroupDeleted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[56]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4074,7 @@ func (x *GroupDeleted) String() string {
 func (*GroupDeleted) ProtoMessage() {}
 
 func (x *GroupDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[56]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4087,7 @@ func (x *GroupDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupDeleted.ProtoReflect.Descriptor instead.
 func (*GroupDeleted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GroupDeleted) GetName() string {
@@ -4066,7 +4135,7 @@ type InvitationSent struct {
 
 func (x *InvitationSent) Reset() {
 	*x = InvitationSent{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[57]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4078,7 +4147,7 @@ func (x *InvitationSent) String() string {
 func (*InvitationSent) ProtoMessage() {}
 
 func (x *InvitationSent) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[57]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4091,7 +4160,7 @@ func (x *InvitationSent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationSent.ProtoReflect.Descriptor instead.
 func (*InvitationSent) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *InvitationSent) GetEmail() *Sealed {
@@ -4147,7 +4216,7 @@ type InvitationResent struct {
 
 func (x *InvitationResent) Reset() {
 	*x = InvitationResent{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[58]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4159,7 +4228,7 @@ func (x *InvitationResent) String() string {
 func (*InvitationResent) ProtoMessage() {}
 
 func (x *InvitationResent) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[58]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4172,7 +4241,7 @@ func (x *InvitationResent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationResent.ProtoReflect.Descriptor instead.
 func (*InvitationResent) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *InvitationResent) GetExpiresAt() *TimeChange {
@@ -4198,7 +4267,7 @@ type InvitationAccepted struct {
 
 func (x *InvitationAccepted) Reset() {
 	*x = InvitationAccepted{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[59]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4210,7 +4279,7 @@ func (x *InvitationAccepted) String() string {
 func (*InvitationAccepted) ProtoMessage() {}
 
 func (x *InvitationAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[59]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4223,7 +4292,7 @@ func (x *InvitationAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationAccepted.ProtoReflect.Descriptor instead.
 func (*InvitationAccepted) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 type InvitationDeclined struct {
@@ -4234,7 +4303,7 @@ type InvitationDeclined struct {
 
 func (x *InvitationDeclined) Reset() {
 	*x = InvitationDeclined{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[60]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4246,7 +4315,7 @@ func (x *InvitationDeclined) String() string {
 func (*InvitationDeclined) ProtoMessage() {}
 
 func (x *InvitationDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[60]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4259,7 +4328,7 @@ func (x *InvitationDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationDeclined.ProtoReflect.Descriptor instead.
 func (*InvitationDeclined) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 type InvitationRevoked struct {
@@ -4270,7 +4339,7 @@ type InvitationRevoked struct {
 
 func (x *InvitationRevoked) Reset() {
 	*x = InvitationRevoked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[61]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4282,7 +4351,7 @@ func (x *InvitationRevoked) String() string {
 func (*InvitationRevoked) ProtoMessage() {}
 
 func (x *InvitationRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[61]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4295,7 +4364,7 @@ func (x *InvitationRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvitationRevoked.ProtoReflect.Descriptor instead.
 func (*InvitationRevoked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 // Verifier tells whether a secret is the right one without holding it.
@@ -4311,7 +4380,7 @@ type Verifier struct {
 
 func (x *Verifier) Reset() {
 	*x = Verifier{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[62]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4323,7 +4392,7 @@ func (x *Verifier) String() string {
 func (*Verifier) ProtoMessage() {}
 
 func (x *Verifier) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[62]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4336,7 +4405,7 @@ func (x *Verifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verifier.ProtoReflect.Descriptor instead.
 func (*Verifier) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Verifier) GetScheme() string {
@@ -4378,7 +4447,7 @@ type KeyAttributes struct {
 
 func (x *KeyAttributes) Reset() {
 	*x = KeyAttributes{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4390,7 +4459,7 @@ func (x *KeyAttributes) String() string {
 func (*KeyAttributes) ProtoMessage() {}
 
 func (x *KeyAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4403,7 +4472,7 @@ func (x *KeyAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAttributes.ProtoReflect.Descriptor instead.
 func (*KeyAttributes) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *KeyAttributes) GetName() string {
@@ -4462,7 +4531,7 @@ type KeyCreated struct {
 
 func (x *KeyCreated) Reset() {
 	*x = KeyCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4474,7 +4543,7 @@ func (x *KeyCreated) String() string {
 func (*KeyCreated) ProtoMessage() {}
 
 func (x *KeyCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4487,7 +4556,7 @@ func (x *KeyCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyCreated.ProtoReflect.Descriptor instead.
 func (*KeyCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *KeyCreated) GetPublicKey() string {
@@ -4532,7 +4601,7 @@ type KeyUpdated struct {
 
 func (x *KeyUpdated) Reset() {
 	*x = KeyUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4544,7 +4613,7 @@ func (x *KeyUpdated) String() string {
 func (*KeyUpdated) ProtoMessage() {}
 
 func (x *KeyUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4557,7 +4626,7 @@ func (x *KeyUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyUpdated.ProtoReflect.Descriptor instead.
 func (*KeyUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{65}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *KeyUpdated) GetName() *StringChange {
@@ -4614,7 +4683,7 @@ type KeyRotated struct {
 
 func (x *KeyRotated) Reset() {
 	*x = KeyRotated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4626,7 +4695,7 @@ func (x *KeyRotated) String() string {
 func (*KeyRotated) ProtoMessage() {}
 
 func (x *KeyRotated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4639,7 +4708,7 @@ func (x *KeyRotated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRotated.ProtoReflect.Descriptor instead.
 func (*KeyRotated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{66}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *KeyRotated) GetSuccessorKeyId() string {
@@ -4672,7 +4741,7 @@ type KeyRevoked struct {
 
 func (x *KeyRevoked) Reset() {
 	*x = KeyRevoked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4684,7 +4753,7 @@ func (x *KeyRevoked) String() string {
 func (*KeyRevoked) ProtoMessage() {}
 
 func (x *KeyRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4697,7 +4766,7 @@ func (x *KeyRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRevoked.ProtoReflect.Descriptor instead.
 func (*KeyRevoked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{67}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *KeyRevoked) GetPublicKey() string {
@@ -4718,7 +4787,7 @@ type KeyRehashed struct {
 
 func (x *KeyRehashed) Reset() {
 	*x = KeyRehashed{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4730,7 +4799,7 @@ func (x *KeyRehashed) String() string {
 func (*KeyRehashed) ProtoMessage() {}
 
 func (x *KeyRehashed) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4743,7 +4812,7 @@ func (x *KeyRehashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRehashed.ProtoReflect.Descriptor instead.
 func (*KeyRehashed) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{68}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *KeyRehashed) GetOldScheme() string {
@@ -4772,7 +4841,7 @@ type KeyImported struct {
 
 func (x *KeyImported) Reset() {
 	*x = KeyImported{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4784,7 +4853,7 @@ func (x *KeyImported) String() string {
 func (*KeyImported) ProtoMessage() {}
 
 func (x *KeyImported) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4797,7 +4866,7 @@ func (x *KeyImported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyImported.ProtoReflect.Descriptor instead.
 func (*KeyImported) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{69}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *KeyImported) GetKey() *KeyCreated {
@@ -4827,7 +4896,7 @@ type CatalogExtended_Permission struct {
 
 func (x *CatalogExtended_Permission) Reset() {
 	*x = CatalogExtended_Permission{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[72]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4839,7 +4908,7 @@ func (x *CatalogExtended_Permission) String() string {
 func (*CatalogExtended_Permission) ProtoMessage() {}
 
 func (x *CatalogExtended_Permission) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[72]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4889,7 +4958,7 @@ type Policy_SignUpGrant struct {
 
 func (x *Policy_SignUpGrant) Reset() {
 	*x = Policy_SignUpGrant{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4901,7 +4970,7 @@ func (x *Policy_SignUpGrant) String() string {
 func (*Policy_SignUpGrant) ProtoMessage() {}
 
 func (x *Policy_SignUpGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4955,7 +5024,7 @@ type PlanDefined_Plan struct {
 
 func (x *PlanDefined_Plan) Reset() {
 	*x = PlanDefined_Plan{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4967,7 +5036,7 @@ func (x *PlanDefined_Plan) String() string {
 func (*PlanDefined_Plan) ProtoMessage() {}
 
 func (x *PlanDefined_Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5011,7 +5080,7 @@ type DataPlaneRegistered_DataPlane struct {
 
 func (x *DataPlaneRegistered_DataPlane) Reset() {
 	*x = DataPlaneRegistered_DataPlane{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5023,7 +5092,7 @@ func (x *DataPlaneRegistered_DataPlane) String() string {
 func (*DataPlaneRegistered_DataPlane) ProtoMessage() {}
 
 func (x *DataPlaneRegistered_DataPlane) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5077,7 +5146,7 @@ type ProjectTransferred_DroppedOverride struct {
 
 func (x *ProjectTransferred_DroppedOverride) Reset() {
 	*x = ProjectTransferred_DroppedOverride{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[78]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5089,7 +5158,7 @@ func (x *ProjectTransferred_DroppedOverride) String() string {
 func (*ProjectTransferred_DroppedOverride) ProtoMessage() {}
 
 func (x *ProjectTransferred_DroppedOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[78]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5102,7 +5171,7 @@ func (x *ProjectTransferred_DroppedOverride) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use ProjectTransferred_DroppedOverride.ProtoReflect.Descriptor instead.
 func (*ProjectTransferred_DroppedOverride) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32, 0}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{33, 0}
 }
 
 func (x *ProjectTransferred_DroppedOverride) GetUserId() string {
@@ -5129,7 +5198,7 @@ type ProjectTransferred_DroppedGroupRole struct {
 
 func (x *ProjectTransferred_DroppedGroupRole) Reset() {
 	*x = ProjectTransferred_DroppedGroupRole{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5141,7 +5210,7 @@ func (x *ProjectTransferred_DroppedGroupRole) String() string {
 func (*ProjectTransferred_DroppedGroupRole) ProtoMessage() {}
 
 func (x *ProjectTransferred_DroppedGroupRole) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5154,7 +5223,7 @@ func (x *ProjectTransferred_DroppedGroupRole) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use ProjectTransferred_DroppedGroupRole.ProtoReflect.Descriptor instead.
 func (*ProjectTransferred_DroppedGroupRole) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{32, 1}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{33, 1}
 }
 
 func (x *ProjectTransferred_DroppedGroupRole) GetGroupId() string {
@@ -5181,7 +5250,7 @@ type RoleRevoked_DroppedOverride struct {
 
 func (x *RoleRevoked_DroppedOverride) Reset() {
 	*x = RoleRevoked_DroppedOverride{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5193,7 +5262,7 @@ func (x *RoleRevoked_DroppedOverride) String() string {
 func (*RoleRevoked_DroppedOverride) ProtoMessage() {}
 
 func (x *RoleRevoked_DroppedOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5206,7 +5275,7 @@ func (x *RoleRevoked_DroppedOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleRevoked_DroppedOverride.ProtoReflect.Descriptor instead.
 func (*RoleRevoked_DroppedOverride) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{46, 0}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{47, 0}
 }
 
 func (x *RoleRevoked_DroppedOverride) GetProjectId() string {
@@ -5233,7 +5302,7 @@ type GroupUpdated_ProjectRoleChange struct {
 
 func (x *GroupUpdated_ProjectRoleChange) Reset() {
 	*x = GroupUpdated_ProjectRoleChange{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5245,7 +5314,7 @@ func (x *GroupUpdated_ProjectRoleChange) String() string {
 func (*GroupUpdated_ProjectRoleChange) ProtoMessage() {}
 
 func (x *GroupUpdated_ProjectRoleChange) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5258,7 +5327,7 @@ func (x *GroupUpdated_ProjectRoleChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUpdated_ProjectRoleChange.ProtoReflect.Descriptor instead.
 func (*GroupUpdated_ProjectRoleChange) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{55, 0}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{56, 0}
 }
 
 func (x *GroupUpdated_ProjectRoleChange) GetProjectId() string {
@@ -5279,7 +5348,7 @@ var File_tenure_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1btenure/event/v1/event.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf \n" +
+	"\x1btenure/event/v1/event.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85!\n" +
 	"\x05Event\x12\x17\n" +
 	"\aorg_ids\x18\x01 \x03(\tR\x06orgIds\x12\x1d\n" +
 	"\n" +
@@ -5298,7 +5367,8 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\x0epolicy_updated\x18\x0f \x01(\v2\x1e.tenure.event.v1.PolicyUpdatedH\x00R\rpolicyUpdated\x12A\n" +
 	"\fplan_defined\x18\x10 \x01(\v2\x1c.tenure.event.v1.PlanDefinedH\x00R\vplanDefined\x12Z\n" +
 	"\x15data_plane_registered\x18\x11 \x01(\v2$.tenure.event.v1.DataPlaneRegisteredH\x00R\x13dataPlaneRegistered\x12A\n" +
-	"\finit_applied\x18\x12 \x01(\v2\x1c.tenure.event.v1.InitAppliedH\x00R\vinitApplied\x12>\n" +
+	"\finit_applied\x18\x12 \x01(\v2\x1c.tenure.event.v1.InitAppliedH\x00R\vinitApplied\x12D\n" +
+	"\rformat_raised\x18\x13 \x01(\v2\x1d.tenure.event.v1.FormatRaisedH\x00R\fformatRaised\x12>\n" +
 	"\vorg_created\x18\x14 \x01(\v2\x1b.tenure.event.v1.OrgCreatedH\x00R\n" +
 	"orgCreated\x12>\n" +
 	"\vorg_updated\x18\x15 \x01(\v2\x1b.tenure.event.v1.OrgUpdatedH\x00R\n" +
@@ -5458,7 +5528,10 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"key_scheme\x18\x04 \x01(\tR\tkeyScheme\"#\n" +
 	"\vInitApplied\x12\x14\n" +
-	"\x05given\x18\x01 \x03(\tR\x05given\"\xc2\x01\n" +
+	"\x05given\x18\x01 \x03(\tR\x05given\"2\n" +
+	"\fFormatRaised\x12\x10\n" +
+	"\x03old\x18\x01 \x01(\rR\x03old\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\rR\x03new\"\xc2\x01\n" +
 	"\n" +
 	"OrgCreated\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12E\n" +
@@ -5673,7 +5746,7 @@ func file_tenure_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
+var file_tenure_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_tenure_event_v1_event_proto_goTypes = []any{
 	(Policy_OrgCreators)(0),                     // 0: tenure.event.v1.Policy.OrgCreators
 	(*Event)(nil),                               // 1: tenure.event.v1.Event
@@ -5697,68 +5770,69 @@ var file_tenure_event_v1_event_proto_goTypes = []any{
 	(*PlanDefined)(nil),                         // 19: tenure.event.v1.PlanDefined
 	(*DataPlaneRegistered)(nil),                 // 20: tenure.event.v1.DataPlaneRegistered
 	(*InitApplied)(nil),                         // 21: tenure.event.v1.InitApplied
-	(*OrgCreated)(nil),                          // 22: tenure.event.v1.OrgCreated
-	(*OrgUpdated)(nil),                          // 23: tenure.event.v1.OrgUpdated
-	(*OrgPlanSet)(nil),                          // 24: tenure.event.v1.OrgPlanSet
-	(*OrgPlaced)(nil),                           // 25: tenure.event.v1.OrgPlaced
-	(*OrgSuspended)(nil),                        // 26: tenure.event.v1.OrgSuspended
-	(*OrgResumed)(nil),                          // 27: tenure.event.v1.OrgResumed
-	(*OrgDeleted)(nil),                          // 28: tenure.event.v1.OrgDeleted
-	(*ProjectCreated)(nil),                      // 29: tenure.event.v1.ProjectCreated
-	(*ProjectUpdated)(nil),                      // 30: tenure.event.v1.ProjectUpdated
-	(*ProjectDeleted)(nil),                      // 31: tenure.event.v1.ProjectDeleted
-	(*ProjectRestored)(nil),                     // 32: tenure.event.v1.ProjectRestored
-	(*ProjectTransferred)(nil),                  // 33: tenure.event.v1.ProjectTransferred
-	(*TransferOffered)(nil),                     // 34: tenure.event.v1.TransferOffered
-	(*TransferDeclined)(nil),                    // 35: tenure.event.v1.TransferDeclined
-	(*TransferCancelled)(nil),                   // 36: tenure.event.v1.TransferCancelled
-	(*UserRegistered)(nil),                      // 37: tenure.event.v1.UserRegistered
-	(*UserUpdated)(nil),                         // 38: tenure.event.v1.UserUpdated
-	(*UserDeactivated)(nil),                     // 39: tenure.event.v1.UserDeactivated
-	(*UserReactivated)(nil),                     // 40: tenure.event.v1.UserReactivated
-	(*UserErased)(nil),                          // 41: tenure.event.v1.UserErased
-	(*ServiceAccountCreated)(nil),               // 42: tenure.event.v1.ServiceAccountCreated
-	(*Identity)(nil),                            // 43: tenure.event.v1.Identity
-	(*IdentityLinked)(nil),                      // 44: tenure.event.v1.IdentityLinked
-	(*IdentityUnlinked)(nil),                    // 45: tenure.event.v1.IdentityUnlinked
-	(*RoleGranted)(nil),                         // 46: tenure.event.v1.RoleGranted
-	(*RoleRevoked)(nil),                         // 47: tenure.event.v1.RoleRevoked
-	(*MemberSuspended)(nil),                     // 48: tenure.event.v1.MemberSuspended
-	(*MemberResumed)(nil),                       // 49: tenure.event.v1.MemberResumed
-	(*RoleDefined)(nil),                         // 50: tenure.event.v1.RoleDefined
-	(*PermissionNames)(nil),                     // 51: tenure.event.v1.PermissionNames
-	(*RoleUpdated)(nil),                         // 52: tenure.event.v1.RoleUpdated
-	(*RoleDeleted)(nil),                         // 53: tenure.event.v1.RoleDeleted
-	(*GroupCreated)(nil),                        // 54: tenure.event.v1.GroupCreated
-	(*ProjectRole)(nil),                         // 55: tenure.event.v1.ProjectRole
-	(*GroupUpdated)(nil),                        // 56: tenure.event.v1.GroupUpdated
-	(*GroupDeleted)(nil),                        // 57: tenure.event.v1.GroupDeleted
-	(*InvitationSent)(nil),                      // 58: tenure.event.v1.InvitationSent
-	(*InvitationResent)(nil),                    // 59: tenure.event.v1.InvitationResent
-	(*InvitationAccepted)(nil),                  // 60: tenure.event.v1.InvitationAccepted
-	(*InvitationDeclined)(nil),                  // 61: tenure.event.v1.InvitationDeclined
-	(*InvitationRevoked)(nil),                   // 62: tenure.event.v1.InvitationRevoked
-	(*Verifier)(nil),                            // 63: tenure.event.v1.Verifier
-	(*KeyAttributes)(nil),                       // 64: tenure.event.v1.KeyAttributes
-	(*KeyCreated)(nil),                          // 65: tenure.event.v1.KeyCreated
-	(*KeyUpdated)(nil),                          // 66: tenure.event.v1.KeyUpdated
-	(*KeyRotated)(nil),                          // 67: tenure.event.v1.KeyRotated
-	(*KeyRevoked)(nil),                          // 68: tenure.event.v1.KeyRevoked
-	(*KeyRehashed)(nil),                         // 69: tenure.event.v1.KeyRehashed
-	(*KeyImported)(nil),                         // 70: tenure.event.v1.KeyImported
-	nil,                                         // 71: tenure.event.v1.MapChange.OldEntry
-	nil,                                         // 72: tenure.event.v1.MapChange.NewEntry
-	(*CatalogExtended_Permission)(nil),          // 73: tenure.event.v1.CatalogExtended.Permission
-	(*Policy_SignUpGrant)(nil),                  // 74: tenure.event.v1.Policy.SignUpGrant
-	(*PlanDefined_Plan)(nil),                    // 75: tenure.event.v1.PlanDefined.Plan
-	(*DataPlaneRegistered_DataPlane)(nil),       // 76: tenure.event.v1.DataPlaneRegistered.DataPlane
-	nil,                                         // 77: tenure.event.v1.OrgCreated.MetadataEntry
-	nil,                                         // 78: tenure.event.v1.ProjectCreated.MetadataEntry
-	(*ProjectTransferred_DroppedOverride)(nil),  // 79: tenure.event.v1.ProjectTransferred.DroppedOverride
-	(*ProjectTransferred_DroppedGroupRole)(nil), // 80: tenure.event.v1.ProjectTransferred.DroppedGroupRole
-	(*RoleRevoked_DroppedOverride)(nil),         // 81: tenure.event.v1.RoleRevoked.DroppedOverride
-	(*GroupUpdated_ProjectRoleChange)(nil),      // 82: tenure.event.v1.GroupUpdated.ProjectRoleChange
-	(*timestamppb.Timestamp)(nil),               // 83: google.protobuf.Timestamp
+	(*FormatRaised)(nil),                        // 22: tenure.event.v1.FormatRaised
+	(*OrgCreated)(nil),                          // 23: tenure.event.v1.OrgCreated
+	(*OrgUpdated)(nil),                          // 24: tenure.event.v1.OrgUpdated
+	(*OrgPlanSet)(nil),                          // 25: tenure.event.v1.OrgPlanSet
+	(*OrgPlaced)(nil),                           // 26: tenure.event.v1.OrgPlaced
+	(*OrgSuspended)(nil),                        // 27: tenure.event.v1.OrgSuspended
+	(*OrgResumed)(nil),                          // 28: tenure.event.v1.OrgResumed
+	(*OrgDeleted)(nil),                          // 29: tenure.event.v1.OrgDeleted
+	(*ProjectCreated)(nil),                      // 30: tenure.event.v1.ProjectCreated
+	(*ProjectUpdated)(nil),                      // 31: tenure.event.v1.ProjectUpdated
+	(*ProjectDeleted)(nil),                      // 32: tenure.event.v1.ProjectDeleted
+	(*ProjectRestored)(nil),                     // 33: tenure.event.v1.ProjectRestored
+	(*ProjectTransferred)(nil),                  // 34: tenure.event.v1.ProjectTransferred
+	(*TransferOffered)(nil),                     // 35: tenure.event.v1.TransferOffered
+	(*TransferDeclined)(nil),                    // 36: tenure.event.v1.TransferDeclined
+	(*TransferCancelled)(nil),                   // 37: tenure.event.v1.TransferCancelled
+	(*UserRegistered)(nil),                      // 38: tenure.event.v1.UserRegistered
+	(*UserUpdated)(nil),                         // 39: tenure.event.v1.UserUpdated
+	(*UserDeactivated)(nil),                     // 40: tenure.event.v1.UserDeactivated
+	(*UserReactivated)(nil),                     // 41: tenure.event.v1.UserReactivated
+	(*UserErased)(nil),                          // 42: tenure.event.v1.UserErased
+	(*ServiceAccountCreated)(nil),               // 43: tenure.event.v1.ServiceAccountCreated
+	(*Identity)(nil),                            // 44: tenure.event.v1.Identity
+	(*IdentityLinked)(nil),                      // 45: tenure.event.v1.IdentityLinked
+	(*IdentityUnlinked)(nil),                    // 46: tenure.event.v1.IdentityUnlinked
+	(*RoleGranted)(nil),                         // 47: tenure.event.v1.RoleGranted
+	(*RoleRevoked)(nil),                         // 48: tenure.event.v1.RoleRevoked
+	(*MemberSuspended)(nil),                     // 49: tenure.event.v1.MemberSuspended
+	(*MemberResumed)(nil),                       // 50: tenure.event.v1.MemberResumed
+	(*RoleDefined)(nil),                         // 51: tenure.event.v1.RoleDefined
+	(*PermissionNames)(nil),                     // 52: tenure.event.v1.PermissionNames
+	(*RoleUpdated)(nil),                         // 53: tenure.event.v1.RoleUpdated
+	(*RoleDeleted)(nil),                         // 54: tenure.event.v1.RoleDeleted
+	(*GroupCreated)(nil),                        // 55: tenure.event.v1.GroupCreated
+	(*ProjectRole)(nil),                         // 56: tenure.event.v1.ProjectRole
+	(*GroupUpdated)(nil),                        // 57: tenure.event.v1.GroupUpdated
+	(*GroupDeleted)(nil),                        // 58: tenure.event.v1.GroupDeleted
+	(*InvitationSent)(nil),                      // 59: tenure.event.v1.InvitationSent
+	(*InvitationResent)(nil),                    // 60: tenure.event.v1.InvitationResent
+	(*InvitationAccepted)(nil),                  // 61: tenure.event.v1.InvitationAccepted
+	(*InvitationDeclined)(nil),                  // 62: tenure.event.v1.InvitationDeclined
+	(*InvitationRevoked)(nil),                   // 63: tenure.event.v1.InvitationRevoked
+	(*Verifier)(nil),                            // 64: tenure.event.v1.Verifier
+	(*KeyAttributes)(nil),                       // 65: tenure.event.v1.KeyAttributes
+	(*KeyCreated)(nil),                          // 66: tenure.event.v1.KeyCreated
+	(*KeyUpdated)(nil),                          // 67: tenure.event.v1.KeyUpdated
+	(*KeyRotated)(nil),                          // 68: tenure.event.v1.KeyRotated
+	(*KeyRevoked)(nil),                          // 69: tenure.event.v1.KeyRevoked
+	(*KeyRehashed)(nil),                         // 70: tenure.event.v1.KeyRehashed
+	(*KeyImported)(nil),                         // 71: tenure.event.v1.KeyImported
+	nil,                                         // 72: tenure.event.v1.MapChange.OldEntry
+	nil,                                         // 73: tenure.event.v1.MapChange.NewEntry
+	(*CatalogExtended_Permission)(nil),          // 74: tenure.event.v1.CatalogExtended.Permission
+	(*Policy_SignUpGrant)(nil),                  // 75: tenure.event.v1.Policy.SignUpGrant
+	(*PlanDefined_Plan)(nil),                    // 76: tenure.event.v1.PlanDefined.Plan
+	(*DataPlaneRegistered_DataPlane)(nil),       // 77: tenure.event.v1.DataPlaneRegistered.DataPlane
+	nil,                                         // 78: tenure.event.v1.OrgCreated.MetadataEntry
+	nil,                                         // 79: tenure.event.v1.ProjectCreated.MetadataEntry
+	(*ProjectTransferred_DroppedOverride)(nil),  // 80: tenure.event.v1.ProjectTransferred.DroppedOverride
+	(*ProjectTransferred_DroppedGroupRole)(nil), // 81: tenure.event.v1.ProjectTransferred.DroppedGroupRole
+	(*RoleRevoked_DroppedOverride)(nil),         // 82: tenure.event.v1.RoleRevoked.DroppedOverride
+	(*GroupUpdated_ProjectRoleChange)(nil),      // 83: tenure.event.v1.GroupUpdated.ProjectRoleChange
+	(*timestamppb.Timestamp)(nil),               // 84: google.protobuf.Timestamp
 }
 var file_tenure_event_v1_event_proto_depIdxs = []int32{
 	11,  // 0: tenure.event.v1.Event.instance_created:type_name -> tenure.event.v1.InstanceCreated
@@ -5770,132 +5844,133 @@ var file_tenure_event_v1_event_proto_depIdxs = []int32{
 	19,  // 6: tenure.event.v1.Event.plan_defined:type_name -> tenure.event.v1.PlanDefined
 	20,  // 7: tenure.event.v1.Event.data_plane_registered:type_name -> tenure.event.v1.DataPlaneRegistered
 	21,  // 8: tenure.event.v1.Event.init_applied:type_name -> tenure.event.v1.InitApplied
-	22,  // 9: tenure.event.v1.Event.org_created:type_name -> tenure.event.v1.OrgCreated
-	23,  // 10: tenure.event.v1.Event.org_updated:type_name -> tenure.event.v1.OrgUpdated
-	26,  // 11: tenure.event.v1.Event.org_suspended:type_name -> tenure.event.v1.OrgSuspended
-	27,  // 12: tenure.event.v1.Event.org_resumed:type_name -> tenure.event.v1.OrgResumed
-	28,  // 13: tenure.event.v1.Event.org_deleted:type_name -> tenure.event.v1.OrgDeleted
-	24,  // 14: tenure.event.v1.Event.org_plan_set:type_name -> tenure.event.v1.OrgPlanSet
-	25,  // 15: tenure.event.v1.Event.org_placed:type_name -> tenure.event.v1.OrgPlaced
-	29,  // 16: tenure.event.v1.Event.project_created:type_name -> tenure.event.v1.ProjectCreated
-	30,  // 17: tenure.event.v1.Event.project_updated:type_name -> tenure.event.v1.ProjectUpdated
-	31,  // 18: tenure.event.v1.Event.project_deleted:type_name -> tenure.event.v1.ProjectDeleted
-	32,  // 19: tenure.event.v1.Event.project_restored:type_name -> tenure.event.v1.ProjectRestored
-	33,  // 20: tenure.event.v1.Event.project_transferred:type_name -> tenure.event.v1.ProjectTransferred
-	34,  // 21: tenure.event.v1.Event.transfer_offered:type_name -> tenure.event.v1.TransferOffered
-	35,  // 22: tenure.event.v1.Event.transfer_declined:type_name -> tenure.event.v1.TransferDeclined
-	36,  // 23: tenure.event.v1.Event.transfer_cancelled:type_name -> tenure.event.v1.TransferCancelled
-	37,  // 24: tenure.event.v1.Event.user_registered:type_name -> tenure.event.v1.UserRegistered
-	38,  // 25: tenure.event.v1.Event.user_updated:type_name -> tenure.event.v1.UserUpdated
-	39,  // 26: tenure.event.v1.Event.user_deactivated:type_name -> tenure.event.v1.UserDeactivated
-	40,  // 27: tenure.event.v1.Event.user_reactivated:type_name -> tenure.event.v1.UserReactivated
-	41,  // 28: tenure.event.v1.Event.user_erased:type_name -> tenure.event.v1.UserErased
-	42,  // 29: tenure.event.v1.Event.service_account_created:type_name -> tenure.event.v1.ServiceAccountCreated
-	44,  // 30: tenure.event.v1.Event.identity_linked:type_name -> tenure.event.v1.IdentityLinked
-	45,  // 31: tenure.event.v1.Event.identity_unlinked:type_name -> tenure.event.v1.IdentityUnlinked
-	46,  // 32: tenure.event.v1.Event.role_granted:type_name -> tenure.event.v1.RoleGranted
-	47,  // 33: tenure.event.v1.Event.role_revoked:type_name -> tenure.event.v1.RoleRevoked
-	48,  // 34: tenure.event.v1.Event.member_suspended:type_name -> tenure.event.v1.MemberSuspended
-	49,  // 35: tenure.event.v1.Event.member_resumed:type_name -> tenure.event.v1.MemberResumed
-	65,  // 36: tenure.event.v1.Event.key_created:type_name -> tenure.event.v1.KeyCreated
-	66,  // 37: tenure.event.v1.Event.key_updated:type_name -> tenure.event.v1.KeyUpdated
-	67,  // 38: tenure.event.v1.Event.key_rotated:type_name -> tenure.event.v1.KeyRotated
-	68,  // 39: tenure.event.v1.Event.key_revoked:type_name -> tenure.event.v1.KeyRevoked
-	69,  // 40: tenure.event.v1.Event.key_rehashed:type_name -> tenure.event.v1.KeyRehashed
-	70,  // 41: tenure.event.v1.Event.key_imported:type_name -> tenure.event.v1.KeyImported
-	50,  // 42: tenure.event.v1.Event.role_defined:type_name -> tenure.event.v1.RoleDefined
-	52,  // 43: tenure.event.v1.Event.role_updated:type_name -> tenure.event.v1.RoleUpdated
-	53,  // 44: tenure.event.v1.Event.role_deleted:type_name -> tenure.event.v1.RoleDeleted
-	54,  // 45: tenure.event.v1.Event.group_created:type_name -> tenure.event.v1.GroupCreated
-	56,  // 46: tenure.event.v1.Event.group_updated:type_name -> tenure.event.v1.GroupUpdated
-	57,  // 47: tenure.event.v1.Event.group_deleted:type_name -> tenure.event.v1.GroupDeleted
-	58,  // 48: tenure.event.v1.Event.invitation_sent:type_name -> tenure.event.v1.InvitationSent
-	59,  // 49: tenure.event.v1.Event.invitation_resent:type_name -> tenure.event.v1.InvitationResent
-	60,  // 50: tenure.event.v1.Event.invitation_accepted:type_name -> tenure.event.v1.InvitationAccepted
-	61,  // 51: tenure.event.v1.Event.invitation_declined:type_name -> tenure.event.v1.InvitationDeclined
-	62,  // 52: tenure.event.v1.Event.invitation_revoked:type_name -> tenure.event.v1.InvitationRevoked
-	71,  // 53: tenure.event.v1.MapChange.old:type_name -> tenure.event.v1.MapChange.OldEntry
-	72,  // 54: tenure.event.v1.MapChange.new:type_name -> tenure.event.v1.MapChange.NewEntry
-	2,   // 55: tenure.event.v1.SealedChange.old:type_name -> tenure.event.v1.Sealed
-	2,   // 56: tenure.event.v1.SealedChange.new:type_name -> tenure.event.v1.Sealed
-	83,  // 57: tenure.event.v1.TimeChange.old:type_name -> google.protobuf.Timestamp
-	83,  // 58: tenure.event.v1.TimeChange.new:type_name -> google.protobuf.Timestamp
-	83,  // 59: tenure.event.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
-	9,   // 60: tenure.event.v1.GrantChange.old:type_name -> tenure.event.v1.Grant
-	9,   // 61: tenure.event.v1.GrantChange.new:type_name -> tenure.event.v1.Grant
-	73,  // 62: tenure.event.v1.CatalogExtended.old:type_name -> tenure.event.v1.CatalogExtended.Permission
-	73,  // 63: tenure.event.v1.CatalogExtended.new:type_name -> tenure.event.v1.CatalogExtended.Permission
-	0,   // 64: tenure.event.v1.Policy.org_creators:type_name -> tenure.event.v1.Policy.OrgCreators
-	74,  // 65: tenure.event.v1.Policy.sign_up:type_name -> tenure.event.v1.Policy.SignUpGrant
-	16,  // 66: tenure.event.v1.PolicyUpdated.old:type_name -> tenure.event.v1.Policy
-	16,  // 67: tenure.event.v1.PolicyUpdated.new:type_name -> tenure.event.v1.Policy
-	75,  // 68: tenure.event.v1.PlanDefined.old:type_name -> tenure.event.v1.PlanDefined.Plan
-	75,  // 69: tenure.event.v1.PlanDefined.new:type_name -> tenure.event.v1.PlanDefined.Plan
-	76,  // 70: tenure.event.v1.DataPlaneRegistered.old:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
-	76,  // 71: tenure.event.v1.DataPlaneRegistered.new:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
-	77,  // 72: tenure.event.v1.OrgCreated.metadata:type_name -> tenure.event.v1.OrgCreated.MetadataEntry
-	3,   // 73: tenure.event.v1.OrgUpdated.name:type_name -> tenure.event.v1.StringChange
-	6,   // 74: tenure.event.v1.OrgUpdated.metadata:type_name -> tenure.event.v1.MapChange
-	3,   // 75: tenure.event.v1.OrgUpdated.residency:type_name -> tenure.event.v1.StringChange
-	3,   // 76: tenure.event.v1.OrgPlanSet.plan_id:type_name -> tenure.event.v1.StringChange
-	3,   // 77: tenure.event.v1.OrgPlaced.data_plane_id:type_name -> tenure.event.v1.StringChange
-	78,  // 78: tenure.event.v1.ProjectCreated.metadata:type_name -> tenure.event.v1.ProjectCreated.MetadataEntry
-	3,   // 79: tenure.event.v1.ProjectUpdated.name:type_name -> tenure.event.v1.StringChange
-	6,   // 80: tenure.event.v1.ProjectUpdated.metadata:type_name -> tenure.event.v1.MapChange
-	4,   // 81: tenure.event.v1.ProjectUpdated.retention_days:type_name -> tenure.event.v1.UintChange
-	5,   // 82: tenure.event.v1.ProjectUpdated.environments:type_name -> tenure.event.v1.StringsChange
-	3,   // 83: tenure.event.v1.ProjectRestored.name:type_name -> tenure.event.v1.StringChange
-	3,   // 84: tenure.event.v1.ProjectTransferred.name:type_name -> tenure.event.v1.StringChange
-	79,  // 85: tenure.event.v1.ProjectTransferred.dropped_overrides:type_name -> tenure.event.v1.ProjectTransferred.DroppedOverride
-	80,  // 86: tenure.event.v1.ProjectTransferred.dropped_group_roles:type_name -> tenure.event.v1.ProjectTransferred.DroppedGroupRole
-	83,  // 87: tenure.event.v1.TransferOffered.expires_at:type_name -> google.protobuf.Timestamp
-	2,   // 88: tenure.event.v1.UserRegistered.email:type_name -> tenure.event.v1.Sealed
-	2,   // 89: tenure.event.v1.UserRegistered.name:type_name -> tenure.event.v1.Sealed
-	7,   // 90: tenure.event.v1.UserUpdated.email:type_name -> tenure.event.v1.SealedChange
-	7,   // 91: tenure.event.v1.UserUpdated.name:type_name -> tenure.event.v1.SealedChange
-	2,   // 92: tenure.event.v1.ServiceAccountCreated.name:type_name -> tenure.event.v1.Sealed
-	2,   // 93: tenure.event.v1.Identity.subject:type_name -> tenure.event.v1.Sealed
-	43,  // 94: tenure.event.v1.IdentityLinked.identity:type_name -> tenure.event.v1.Identity
-	43,  // 95: tenure.event.v1.IdentityUnlinked.identity:type_name -> tenure.event.v1.Identity
-	10,  // 96: tenure.event.v1.RoleGranted.grant:type_name -> tenure.event.v1.GrantChange
-	9,   // 97: tenure.event.v1.RoleRevoked.grant:type_name -> tenure.event.v1.Grant
-	81,  // 98: tenure.event.v1.RoleRevoked.dropped_overrides:type_name -> tenure.event.v1.RoleRevoked.DroppedOverride
-	51,  // 99: tenure.event.v1.RoleDefined.permissions:type_name -> tenure.event.v1.PermissionNames
-	3,   // 100: tenure.event.v1.RoleUpdated.description:type_name -> tenure.event.v1.StringChange
-	51,  // 101: tenure.event.v1.RoleUpdated.old_permissions:type_name -> tenure.event.v1.PermissionNames
-	51,  // 102: tenure.event.v1.RoleUpdated.new_permissions:type_name -> tenure.event.v1.PermissionNames
-	51,  // 103: tenure.event.v1.RoleDeleted.permissions:type_name -> tenure.event.v1.PermissionNames
-	55,  // 104: tenure.event.v1.GroupCreated.project_roles:type_name -> tenure.event.v1.ProjectRole
-	3,   // 105: tenure.event.v1.GroupUpdated.name:type_name -> tenure.event.v1.StringChange
-	3,   // 106: tenure.event.v1.GroupUpdated.role:type_name -> tenure.event.v1.StringChange
-	82,  // 107: tenure.event.v1.GroupUpdated.project_roles:type_name -> tenure.event.v1.GroupUpdated.ProjectRoleChange
-	55,  // 108: tenure.event.v1.GroupDeleted.project_roles:type_name -> tenure.event.v1.ProjectRole
-	2,   // 109: tenure.event.v1.InvitationSent.email:type_name -> tenure.event.v1.Sealed
-	83,  // 110: tenure.event.v1.InvitationSent.expires_at:type_name -> google.protobuf.Timestamp
-	8,   // 111: tenure.event.v1.InvitationResent.expires_at:type_name -> tenure.event.v1.TimeChange
-	83,  // 112: tenure.event.v1.KeyAttributes.expires_at:type_name -> google.protobuf.Timestamp
-	63,  // 113: tenure.event.v1.KeyCreated.verifier:type_name -> tenure.event.v1.Verifier
-	64,  // 114: tenure.event.v1.KeyCreated.attributes:type_name -> tenure.event.v1.KeyAttributes
-	3,   // 115: tenure.event.v1.KeyUpdated.name:type_name -> tenure.event.v1.StringChange
-	3,   // 116: tenure.event.v1.KeyUpdated.note:type_name -> tenure.event.v1.StringChange
-	5,   // 117: tenure.event.v1.KeyUpdated.permissions:type_name -> tenure.event.v1.StringsChange
-	5,   // 118: tenure.event.v1.KeyUpdated.environments:type_name -> tenure.event.v1.StringsChange
-	5,   // 119: tenure.event.v1.KeyUpdated.allowed_networks:type_name -> tenure.event.v1.StringsChange
-	8,   // 120: tenure.event.v1.KeyUpdated.expires_at:type_name -> tenure.event.v1.TimeChange
-	65,  // 121: tenure.event.v1.KeyRotated.successor:type_name -> tenure.event.v1.KeyCreated
-	8,   // 122: tenure.event.v1.KeyRotated.expires_at:type_name -> tenure.event.v1.TimeChange
-	63,  // 123: tenure.event.v1.KeyRehashed.verifier:type_name -> tenure.event.v1.Verifier
-	65,  // 124: tenure.event.v1.KeyImported.key:type_name -> tenure.event.v1.KeyCreated
-	83,  // 125: tenure.event.v1.KeyImported.created_at:type_name -> google.protobuf.Timestamp
-	18,  // 126: tenure.event.v1.PlanDefined.Plan.quotas:type_name -> tenure.event.v1.Quotas
-	9,   // 127: tenure.event.v1.ProjectTransferred.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
-	9,   // 128: tenure.event.v1.RoleRevoked.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
-	3,   // 129: tenure.event.v1.GroupUpdated.ProjectRoleChange.role:type_name -> tenure.event.v1.StringChange
-	130, // [130:130] is the sub-list for method output_type
-	130, // [130:130] is the sub-list for method input_type
-	130, // [130:130] is the sub-list for extension type_name
-	130, // [130:130] is the sub-list for extension extendee
-	0,   // [0:130] is the sub-list for field type_name
+	22,  // 9: tenure.event.v1.Event.format_raised:type_name -> tenure.event.v1.FormatRaised
+	23,  // 10: tenure.event.v1.Event.org_created:type_name -> tenure.event.v1.OrgCreated
+	24,  // 11: tenure.event.v1.Event.org_updated:type_name -> tenure.event.v1.OrgUpdated
+	27,  // 12: tenure.event.v1.Event.org_suspended:type_name -> tenure.event.v1.OrgSuspended
+	28,  // 13: tenure.event.v1.Event.org_resumed:type_name -> tenure.event.v1.OrgResumed
+	29,  // 14: tenure.event.v1.Event.org_deleted:type_name -> tenure.event.v1.OrgDeleted
+	25,  // 15: tenure.event.v1.Event.org_plan_set:type_name -> tenure.event.v1.OrgPlanSet
+	26,  // 16: tenure.event.v1.Event.org_placed:type_name -> tenure.event.v1.OrgPlaced
+	30,  // 17: tenure.event.v1.Event.project_created:type_name -> tenure.event.v1.ProjectCreated
+	31,  // 18: tenure.event.v1.Event.project_updated:type_name -> tenure.event.v1.ProjectUpdated
+	32,  // 19: tenure.event.v1.Event.project_deleted:type_name -> tenure.event.v1.ProjectDeleted
+	33,  // 20: tenure.event.v1.Event.project_restored:type_name -> tenure.event.v1.ProjectRestored
+	34,  // 21: tenure.event.v1.Event.project_transferred:type_name -> tenure.event.v1.ProjectTransferred
+	35,  // 22: tenure.event.v1.Event.transfer_offered:type_name -> tenure.event.v1.TransferOffered
+	36,  // 23: tenure.event.v1.Event.transfer_declined:type_name -> tenure.event.v1.TransferDeclined
+	37,  // 24: tenure.event.v1.Event.transfer_cancelled:type_name -> tenure.event.v1.TransferCancelled
+	38,  // 25: tenure.event.v1.Event.user_registered:type_name -> tenure.event.v1.UserRegistered
+	39,  // 26: tenure.event.v1.Event.user_updated:type_name -> tenure.event.v1.UserUpdated
+	40,  // 27: tenure.event.v1.Event.user_deactivated:type_name -> tenure.event.v1.UserDeactivated
+	41,  // 28: tenure.event.v1.Event.user_reactivated:type_name -> tenure.event.v1.UserReactivated
+	42,  // 29: tenure.event.v1.Event.user_erased:type_name -> tenure.event.v1.UserErased
+	43,  // 30: tenure.event.v1.Event.service_account_created:type_name -> tenure.event.v1.ServiceAccountCreated
+	45,  // 31: tenure.event.v1.Event.identity_linked:type_name -> tenure.event.v1.IdentityLinked
+	46,  // 32: tenure.event.v1.Event.identity_unlinked:type_name -> tenure.event.v1.IdentityUnlinked
+	47,  // 33: tenure.event.v1.Event.role_granted:type_name -> tenure.event.v1.RoleGranted
+	48,  // 34: tenure.event.v1.Event.role_revoked:type_name -> tenure.event.v1.RoleRevoked
+	49,  // 35: tenure.event.v1.Event.member_suspended:type_name -> tenure.event.v1.MemberSuspended
+	50,  // 36: tenure.event.v1.Event.member_resumed:type_name -> tenure.event.v1.MemberResumed
+	66,  // 37: tenure.event.v1.Event.key_created:type_name -> tenure.event.v1.KeyCreated
+	67,  // 38: tenure.event.v1.Event.key_updated:type_name -> tenure.event.v1.KeyUpdated
+	68,  // 39: tenure.event.v1.Event.key_rotated:type_name -> tenure.event.v1.KeyRotated
+	69,  // 40: tenure.event.v1.Event.key_revoked:type_name -> tenure.event.v1.KeyRevoked
+	70,  // 41: tenure.event.v1.Event.key_rehashed:type_name -> tenure.event.v1.KeyRehashed
+	71,  // 42: tenure.event.v1.Event.key_imported:type_name -> tenure.event.v1.KeyImported
+	51,  // 43: tenure.event.v1.Event.role_defined:type_name -> tenure.event.v1.RoleDefined
+	53,  // 44: tenure.event.v1.Event.role_updated:type_name -> tenure.event.v1.RoleUpdated
+	54,  // 45: tenure.event.v1.Event.role_deleted:type_name -> tenure.event.v1.RoleDeleted
+	55,  // 46: tenure.event.v1.Event.group_created:type_name -> tenure.event.v1.GroupCreated
+	57,  // 47: tenure.event.v1.Event.group_updated:type_name -> tenure.event.v1.GroupUpdated
+	58,  // 48: tenure.event.v1.Event.group_deleted:type_name -> tenure.event.v1.GroupDeleted
+	59,  // 49: tenure.event.v1.Event.invitation_sent:type_name -> tenure.event.v1.InvitationSent
+	60,  // 50: tenure.event.v1.Event.invitation_resent:type_name -> tenure.event.v1.InvitationResent
+	61,  // 51: tenure.event.v1.Event.invitation_accepted:type_name -> tenure.event.v1.InvitationAccepted
+	62,  // 52: tenure.event.v1.Event.invitation_declined:type_name -> tenure.event.v1.InvitationDeclined
+	63,  // 53: tenure.event.v1.Event.invitation_revoked:type_name -> tenure.event.v1.InvitationRevoked
+	72,  // 54: tenure.event.v1.MapChange.old:type_name -> tenure.event.v1.MapChange.OldEntry
+	73,  // 55: tenure.event.v1.MapChange.new:type_name -> tenure.event.v1.MapChange.NewEntry
+	2,   // 56: tenure.event.v1.SealedChange.old:type_name -> tenure.event.v1.Sealed
+	2,   // 57: tenure.event.v1.SealedChange.new:type_name -> tenure.event.v1.Sealed
+	84,  // 58: tenure.event.v1.TimeChange.old:type_name -> google.protobuf.Timestamp
+	84,  // 59: tenure.event.v1.TimeChange.new:type_name -> google.protobuf.Timestamp
+	84,  // 60: tenure.event.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
+	9,   // 61: tenure.event.v1.GrantChange.old:type_name -> tenure.event.v1.Grant
+	9,   // 62: tenure.event.v1.GrantChange.new:type_name -> tenure.event.v1.Grant
+	74,  // 63: tenure.event.v1.CatalogExtended.old:type_name -> tenure.event.v1.CatalogExtended.Permission
+	74,  // 64: tenure.event.v1.CatalogExtended.new:type_name -> tenure.event.v1.CatalogExtended.Permission
+	0,   // 65: tenure.event.v1.Policy.org_creators:type_name -> tenure.event.v1.Policy.OrgCreators
+	75,  // 66: tenure.event.v1.Policy.sign_up:type_name -> tenure.event.v1.Policy.SignUpGrant
+	16,  // 67: tenure.event.v1.PolicyUpdated.old:type_name -> tenure.event.v1.Policy
+	16,  // 68: tenure.event.v1.PolicyUpdated.new:type_name -> tenure.event.v1.Policy
+	76,  // 69: tenure.event.v1.PlanDefined.old:type_name -> tenure.event.v1.PlanDefined.Plan
+	76,  // 70: tenure.event.v1.PlanDefined.new:type_name -> tenure.event.v1.PlanDefined.Plan
+	77,  // 71: tenure.event.v1.DataPlaneRegistered.old:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
+	77,  // 72: tenure.event.v1.DataPlaneRegistered.new:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
+	78,  // 73: tenure.event.v1.OrgCreated.metadata:type_name -> tenure.event.v1.OrgCreated.MetadataEntry
+	3,   // 74: tenure.event.v1.OrgUpdated.name:type_name -> tenure.event.v1.StringChange
+	6,   // 75: tenure.event.v1.OrgUpdated.metadata:type_name -> tenure.event.v1.MapChange
+	3,   // 76: tenure.event.v1.OrgUpdated.residency:type_name -> tenure.event.v1.StringChange
+	3,   // 77: tenure.event.v1.OrgPlanSet.plan_id:type_name -> tenure.event.v1.StringChange
+	3,   // 78: tenure.event.v1.OrgPlaced.data_plane_id:type_name -> tenure.event.v1.StringChange
+	79,  // 79: tenure.event.v1.ProjectCreated.metadata:type_name -> tenure.event.v1.ProjectCreated.MetadataEntry
+	3,   // 80: tenure.event.v1.ProjectUpdated.name:type_name -> tenure.event.v1.StringChange
+	6,   // 81: tenure.event.v1.ProjectUpdated.metadata:type_name -> tenure.event.v1.MapChange
+	4,   // 82: tenure.event.v1.ProjectUpdated.retention_days:type_name -> tenure.event.v1.UintChange
+	5,   // 83: tenure.event.v1.ProjectUpdated.environments:type_name -> tenure.event.v1.StringsChange
+	3,   // 84: tenure.event.v1.ProjectRestored.name:type_name -> tenure.event.v1.StringChange
+	3,   // 85: tenure.event.v1.ProjectTransferred.name:type_name -> tenure.event.v1.StringChange
+	80,  // 86: tenure.event.v1.ProjectTransferred.dropped_overrides:type_name -> tenure.event.v1.ProjectTransferred.DroppedOverride
+	81,  // 87: tenure.event.v1.ProjectTransferred.dropped_group_roles:type_name -> tenure.event.v1.ProjectTransferred.DroppedGroupRole
+	84,  // 88: tenure.event.v1.TransferOffered.expires_at:type_name -> google.protobuf.Timestamp
+	2,   // 89: tenure.event.v1.UserRegistered.email:type_name -> tenure.event.v1.Sealed
+	2,   // 90: tenure.event.v1.UserRegistered.name:type_name -> tenure.event.v1.Sealed
+	7,   // 91: tenure.event.v1.UserUpdated.email:type_name -> tenure.event.v1.SealedChange
+	7,   // 92: tenure.event.v1.UserUpdated.name:type_name -> tenure.event.v1.SealedChange
+	2,   // 93: tenure.event.v1.ServiceAccountCreated.name:type_name -> tenure.event.v1.Sealed
+	2,   // 94: tenure.event.v1.Identity.subject:type_name -> tenure.event.v1.Sealed
+	44,  // 95: tenure.event.v1.IdentityLinked.identity:type_name -> tenure.event.v1.Identity
+	44,  // 96: tenure.event.v1.IdentityUnlinked.identity:type_name -> tenure.event.v1.Identity
+	10,  // 97: tenure.event.v1.RoleGranted.grant:type_name -> tenure.event.v1.GrantChange
+	9,   // 98: tenure.event.v1.RoleRevoked.grant:type_name -> tenure.event.v1.Grant
+	82,  // 99: tenure.event.v1.RoleRevoked.dropped_overrides:type_name -> tenure.event.v1.RoleRevoked.DroppedOverride
+	52,  // 100: tenure.event.v1.RoleDefined.permissions:type_name -> tenure.event.v1.PermissionNames
+	3,   // 101: tenure.event.v1.RoleUpdated.description:type_name -> tenure.event.v1.StringChange
+	52,  // 102: tenure.event.v1.RoleUpdated.old_permissions:type_name -> tenure.event.v1.PermissionNames
+	52,  // 103: tenure.event.v1.RoleUpdated.new_permissions:type_name -> tenure.event.v1.PermissionNames
+	52,  // 104: tenure.event.v1.RoleDeleted.permissions:type_name -> tenure.event.v1.PermissionNames
+	56,  // 105: tenure.event.v1.GroupCreated.project_roles:type_name -> tenure.event.v1.ProjectRole
+	3,   // 106: tenure.event.v1.GroupUpdated.name:type_name -> tenure.event.v1.StringChange
+	3,   // 107: tenure.event.v1.GroupUpdated.role:type_name -> tenure.event.v1.StringChange
+	83,  // 108: tenure.event.v1.GroupUpdated.project_roles:type_name -> tenure.event.v1.GroupUpdated.ProjectRoleChange
+	56,  // 109: tenure.event.v1.GroupDeleted.project_roles:type_name -> tenure.event.v1.ProjectRole
+	2,   // 110: tenure.event.v1.InvitationSent.email:type_name -> tenure.event.v1.Sealed
+	84,  // 111: tenure.event.v1.InvitationSent.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 112: tenure.event.v1.InvitationResent.expires_at:type_name -> tenure.event.v1.TimeChange
+	84,  // 113: tenure.event.v1.KeyAttributes.expires_at:type_name -> google.protobuf.Timestamp
+	64,  // 114: tenure.event.v1.KeyCreated.verifier:type_name -> tenure.event.v1.Verifier
+	65,  // 115: tenure.event.v1.KeyCreated.attributes:type_name -> tenure.event.v1.KeyAttributes
+	3,   // 116: tenure.event.v1.KeyUpdated.name:type_name -> tenure.event.v1.StringChange
+	3,   // 117: tenure.event.v1.KeyUpdated.note:type_name -> tenure.event.v1.StringChange
+	5,   // 118: tenure.event.v1.KeyUpdated.permissions:type_name -> tenure.event.v1.StringsChange
+	5,   // 119: tenure.event.v1.KeyUpdated.environments:type_name -> tenure.event.v1.StringsChange
+	5,   // 120: tenure.event.v1.KeyUpdated.allowed_networks:type_name -> tenure.event.v1.StringsChange
+	8,   // 121: tenure.event.v1.KeyUpdated.expires_at:type_name -> tenure.event.v1.TimeChange
+	66,  // 122: tenure.event.v1.KeyRotated.successor:type_name -> tenure.event.v1.KeyCreated
+	8,   // 123: tenure.event.v1.KeyRotated.expires_at:type_name -> tenure.event.v1.TimeChange
+	64,  // 124: tenure.event.v1.KeyRehashed.verifier:type_name -> tenure.event.v1.Verifier
+	66,  // 125: tenure.event.v1.KeyImported.key:type_name -> tenure.event.v1.KeyCreated
+	84,  // 126: tenure.event.v1.KeyImported.created_at:type_name -> google.protobuf.Timestamp
+	18,  // 127: tenure.event.v1.PlanDefined.Plan.quotas:type_name -> tenure.event.v1.Quotas
+	9,   // 128: tenure.event.v1.ProjectTransferred.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
+	9,   // 129: tenure.event.v1.RoleRevoked.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
+	3,   // 130: tenure.event.v1.GroupUpdated.ProjectRoleChange.role:type_name -> tenure.event.v1.StringChange
+	131, // [131:131] is the sub-list for method output_type
+	131, // [131:131] is the sub-list for method input_type
+	131, // [131:131] is the sub-list for extension type_name
+	131, // [131:131] is the sub-list for extension extendee
+	0,   // [0:131] is the sub-list for field type_name
 }
 
 func init() { file_tenure_event_v1_event_proto_init() }
@@ -5913,6 +5988,7 @@ func file_tenure_event_v1_event_proto_init() {
 		(*Event_PlanDefined)(nil),
 		(*Event_DataPlaneRegistered)(nil),
 		(*Event_InitApplied)(nil),
+		(*Event_FormatRaised)(nil),
 		(*Event_OrgCreated)(nil),
 		(*Event_OrgUpdated)(nil),
 		(*Event_OrgSuspended)(nil),
@@ -5965,7 +6041,7 @@ func file_tenure_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_event_v1_event_proto_rawDesc), len(file_tenure_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   82,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -47,6 +47,9 @@ const (
 	// InstanceServiceListInstanceAdminsProcedure is the fully-qualified name of the InstanceService's
 	// ListInstanceAdmins RPC.
 	InstanceServiceListInstanceAdminsProcedure = "/tenure.v1.InstanceService/ListInstanceAdmins"
+	// InstanceServiceRaiseFormatProcedure is the fully-qualified name of the InstanceService's
+	// RaiseFormat RPC.
+	InstanceServiceRaiseFormatProcedure = "/tenure.v1.InstanceService/RaiseFormat"
 	// InstanceServiceUpdatePolicyProcedure is the fully-qualified name of the InstanceService's
 	// UpdatePolicy RPC.
 	InstanceServiceUpdatePolicyProcedure = "/tenure.v1.InstanceService/UpdatePolicy"
@@ -67,6 +70,12 @@ type InstanceServiceClient interface {
 	// ListInstanceAdmins lists the people who are instance admins, by user id. Beside them there are the admin key and keys of the
 	// instance (ListKeys).
 	ListInstanceAdmins(context.Context, *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error)
+	// RaiseFormat lets servers write what is new in their version to the log, from which on older versions can't read it: they stop
+	// there, and refuse to start. It asks all servers that run and raises the log to their format; at that already, it changes
+	// nothing. There is no way back. Upgrade all servers first.
+	// Errors: failed_precondition OLD_SERVERS while a server of an older version runs, unavailable SERVERS_UNKNOWN if they can't be
+	// asked.
+	RaiseFormat(context.Context, *v1.RaiseFormatRequest) (*v1.RaiseFormatResponse, error)
 	// UpdatePolicy replaces the parts that are given and keeps the rest. Names that exist already stay as they are.
 	// Errors: invalid_argument BAD_PATTERN, UNKNOWN_ROLE, not_found ORG_NOT_FOUND or PROJECT_NOT_FOUND for sign-up defaults.
 	UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error)
@@ -117,6 +126,12 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		raiseFormat: connect.NewClient[v1.RaiseFormatRequest, v1.RaiseFormatResponse](
+			httpClient,
+			baseURL+InstanceServiceRaiseFormatProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("RaiseFormat")),
+			connect.WithClientOptions(opts...),
+		),
 		updatePolicy: connect.NewClient[v1.UpdatePolicyRequest, v1.UpdatePolicyResponse](
 			httpClient,
 			baseURL+InstanceServiceUpdatePolicyProcedure,
@@ -140,6 +155,7 @@ type instanceServiceClient struct {
 	grantInstanceAdmin  *connect.Client[v1.GrantInstanceAdminRequest, v1.GrantInstanceAdminResponse]
 	revokeInstanceAdmin *connect.Client[v1.RevokeInstanceAdminRequest, v1.RevokeInstanceAdminResponse]
 	listInstanceAdmins  *connect.Client[v1.ListInstanceAdminsRequest, v1.ListInstanceAdminsResponse]
+	raiseFormat         *connect.Client[v1.RaiseFormatRequest, v1.RaiseFormatResponse]
 	updatePolicy        *connect.Client[v1.UpdatePolicyRequest, v1.UpdatePolicyResponse]
 	getPolicy           *connect.Client[v1.GetPolicyRequest, v1.GetPolicyResponse]
 }
@@ -189,6 +205,15 @@ func (c *instanceServiceClient) ListInstanceAdmins(ctx context.Context, req *v1.
 	return nil, err
 }
 
+// RaiseFormat calls tenure.v1.InstanceService.RaiseFormat.
+func (c *instanceServiceClient) RaiseFormat(ctx context.Context, req *v1.RaiseFormatRequest) (*v1.RaiseFormatResponse, error) {
+	response, err := c.raiseFormat.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // UpdatePolicy calls tenure.v1.InstanceService.UpdatePolicy.
 func (c *instanceServiceClient) UpdatePolicy(ctx context.Context, req *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error) {
 	response, err := c.updatePolicy.CallUnary(ctx, connect.NewRequest(req))
@@ -219,6 +244,12 @@ type InstanceServiceHandler interface {
 	// ListInstanceAdmins lists the people who are instance admins, by user id. Beside them there are the admin key and keys of the
 	// instance (ListKeys).
 	ListInstanceAdmins(context.Context, *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error)
+	// RaiseFormat lets servers write what is new in their version to the log, from which on older versions can't read it: they stop
+	// there, and refuse to start. It asks all servers that run and raises the log to their format; at that already, it changes
+	// nothing. There is no way back. Upgrade all servers first.
+	// Errors: failed_precondition OLD_SERVERS while a server of an older version runs, unavailable SERVERS_UNKNOWN if they can't be
+	// asked.
+	RaiseFormat(context.Context, *v1.RaiseFormatRequest) (*v1.RaiseFormatResponse, error)
 	// UpdatePolicy replaces the parts that are given and keeps the rest. Names that exist already stay as they are.
 	// Errors: invalid_argument BAD_PATTERN, UNKNOWN_ROLE, not_found ORG_NOT_FOUND or PROJECT_NOT_FOUND for sign-up defaults.
 	UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error)
@@ -265,6 +296,12 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceRaiseFormatHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceRaiseFormatProcedure,
+		svc.RaiseFormat,
+		connect.WithSchema(instanceServiceMethods.ByName("RaiseFormat")),
+		connect.WithHandlerOptions(opts...),
+	)
 	instanceServiceUpdatePolicyHandler := connect.NewUnaryHandlerSimple(
 		InstanceServiceUpdatePolicyProcedure,
 		svc.UpdatePolicy,
@@ -290,6 +327,8 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 			instanceServiceRevokeInstanceAdminHandler.ServeHTTP(w, r)
 		case InstanceServiceListInstanceAdminsProcedure:
 			instanceServiceListInstanceAdminsHandler.ServeHTTP(w, r)
+		case InstanceServiceRaiseFormatProcedure:
+			instanceServiceRaiseFormatHandler.ServeHTTP(w, r)
 		case InstanceServiceUpdatePolicyProcedure:
 			instanceServiceUpdatePolicyHandler.ServeHTTP(w, r)
 		case InstanceServiceGetPolicyProcedure:
@@ -321,6 +360,10 @@ func (UnimplementedInstanceServiceHandler) RevokeInstanceAdmin(context.Context, 
 
 func (UnimplementedInstanceServiceHandler) ListInstanceAdmins(context.Context, *v1.ListInstanceAdminsRequest) (*v1.ListInstanceAdminsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.ListInstanceAdmins is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) RaiseFormat(context.Context, *v1.RaiseFormatRequest) (*v1.RaiseFormatResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.InstanceService.RaiseFormat is not implemented"))
 }
 
 func (UnimplementedInstanceServiceHandler) UpdatePolicy(context.Context, *v1.UpdatePolicyRequest) (*v1.UpdatePolicyResponse, error) {
