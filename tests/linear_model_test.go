@@ -11,31 +11,46 @@ import (
 )
 
 // linearWorld is a small part of a State that operations fight for: two projects, which may be in either of two organizations
-// and have either of two names, no organization holding both under one; and the role of a person in the first.
+// and have either of two names, no organization holding both under one; the roles of two people in the first organization,
+// which keeps an owner once it has one; and some keys of it, each made once and revoked for good.
 type linearWorld struct {
 	org, name [2]int
-	role      domain.Role // "" for no member
+	role      [2]domain.Role // "" for no member
+	keys      [linearKeys]linearKey
 }
+
+const linearKeys = 6
+
+type linearKey uint8
+
+const (
+	linearKeyNone linearKey = iota
+	linearKeyLive
+	linearKeyRevoked
+)
 
 var linearBegin = linearWorld{org: [2]int{0, 1}}
 
 // linearOp is one operation on a world.
 type linearOp struct {
-	kind    string // rename, transfer, grant, revoke, read
-	world   int
-	project int
-	to      int
-	role    domain.Role
+	kind  string // rename, transfer, grant, revoke, create key, revoke key, read
+	world int
+	// which project, person or key.
+	which int
+	to    int
+	role  domain.Role
 }
 
 func (o linearOp) String() string {
 	switch o.kind {
 	case "rename", "transfer":
-		return fmt.Sprintf("%s project %d to %d", o.kind, o.project, o.to)
+		return fmt.Sprintf("%s project %d to %d", o.kind, o.which, o.to)
 	case "grant":
-		return fmt.Sprintf("grant %s", o.role)
+		return fmt.Sprintf("grant %s to %d", o.role, o.which)
+	case "read":
+		return o.kind
 	}
-	return o.kind
+	return fmt.Sprintf("%s %d", o.kind, o.which)
 }
 
 // linearAnswer is what became of it.
@@ -50,30 +65,50 @@ type linearAnswer struct {
 
 // apply is what an operation does to a world, by the rules in domain.
 func (o linearOp) apply(w linearWorld) (linearWorld, domain.Reason) {
-	p, other := o.project, 1-o.project
+	i, other := o.which, 1-o.which
 	switch o.kind {
 	case "rename":
-		if w.org[other] == w.org[p] && w.name[other] == o.to {
+		if w.org[other] == w.org[i] && w.name[other] == o.to {
 			return w, domain.NameTaken
 		}
-		w.name[p] = o.to
+		w.name[i] = o.to
 	case "transfer":
-		if w.org[p] == o.to {
+		if w.org[i] == o.to {
 			return w, domain.SameOrg
 		}
-		if w.org[other] == o.to && w.name[other] == w.name[p] {
+		if w.org[other] == o.to && w.name[other] == w.name[i] {
 			return w, domain.NameTaken
 		}
-		w.org[p] = o.to
+		w.org[i] = o.to
 	case "grant":
-		w.role = o.role
+		if w.lastOwner(i) && o.role != domain.Owner {
+			return w, domain.LastOwner
+		}
+		w.role[i] = o.role
 	case "revoke":
-		if w.role == "" {
+		if w.role[i] == "" {
 			return w, domain.MemberNotFound
 		}
-		w.role = ""
+		if w.lastOwner(i) {
+			return w, domain.LastOwner
+		}
+		w.role[i] = ""
+	case "create key":
+		if w.keys[i] != linearKeyNone {
+			return w, domain.IDTaken
+		}
+		w.keys[i] = linearKeyLive
+	case "revoke key":
+		if w.keys[i] == linearKeyNone {
+			return w, domain.KeyNotFound
+		}
+		w.keys[i] = linearKeyRevoked
 	}
 	return w, ""
+}
+
+func (w linearWorld) lastOwner(person int) bool {
+	return w.role[person] == domain.Owner && w.role[1-person] != domain.Owner
 }
 
 // linearModel accepts what could have been answered by one that does one thing after the other.
@@ -116,38 +151,49 @@ func linearOrg(world, n int) domain.OrgID {
 func linearProject(world, n int) domain.ProjectID {
 	return domain.ProjectID(fmt.Sprintf("world-%d-project-%d", world, n))
 }
-func linearUser(world int) domain.UserID { return domain.UserID(fmt.Sprintf("world-%d-user", world)) }
+func linearUser(world, n int) domain.UserID {
+	return domain.UserID(fmt.Sprintf("world-%d-user-%d", world, n))
+}
+func linearKeyID(world, n int) domain.KeyID {
+	return domain.KeyID(fmt.Sprintf("world-%d-key-%d", world, n))
+}
 
 func linearName(n int) string { return fmt.Sprintf("name %d", n) }
 
-// linearSetup makes the worlds.
-func linearSetup(worlds int) (commands []domain.Command) {
-	for w := range worlds {
-		for n := range 2 {
-			commands = append(commands,
-				domain.CreateOrg{ID: linearOrg(w, n), Chosen: true, OrgName: fmt.Sprintf("org %d of %d", n, w)},
-				domain.CreateProject{ID: linearProject(w, n), Chosen: true, Org: linearOrg(w, n), ProjectName: linearName(0)})
-		}
-		commands = append(commands, domain.RegisterUser{ID: linearUser(w), Chosen: true, Email: &eventv1.Sealed{}, EmailDigest: fmt.Append(nil, "digest ", w)})
+// linearSetup makes a world.
+func linearSetup(world int) (commands []domain.Command) {
+	for n := range 2 {
+		commands = append(commands,
+			domain.CreateOrg{ID: linearOrg(world, n), Chosen: true, OrgName: fmt.Sprintf("org %d of %d", n, world)},
+			domain.CreateProject{ID: linearProject(world, n), Chosen: true, Org: linearOrg(world, n), ProjectName: linearName(0)},
+			domain.RegisterUser{ID: linearUser(world, n), Chosen: true, Email: &eventv1.Sealed{}, EmailDigest: fmt.Appendf(nil, "digest %d of %d", n, world)})
 	}
 	return commands
 }
 
 // command is the operation as the engine takes it.
 func (o linearOp) command() domain.Command {
+	key := linearKeyID(o.world, o.which)
 	switch o.kind {
 	case "rename":
-		return domain.UpdateProject{ID: linearProject(o.world, o.project), ProjectName: new(linearName(o.to))}
+		return domain.UpdateProject{ID: linearProject(o.world, o.which), ProjectName: new(linearName(o.to))}
 	case "transfer":
-		return domain.TransferProject{ID: linearProject(o.world, o.project), Target: linearOrg(o.world, o.to)}
+		return domain.TransferProject{ID: linearProject(o.world, o.which), Target: linearOrg(o.world, o.to)}
 	case "grant":
-		return domain.GrantRole{Org: linearOrg(o.world, 0), User: linearUser(o.world), Role: o.role}
+		return domain.GrantRole{Org: linearOrg(o.world, 0), User: linearUser(o.world, o.which), Role: o.role}
+	case "revoke":
+		return domain.RevokeRole{Org: linearOrg(o.world, 0), User: linearUser(o.world, o.which)}
+	case "create key":
+		return domain.CreateKey{Org: linearOrg(o.world, 0), Minted: domain.Minted{
+			ID: key, Public: "pk-" + string(key), Verifier: &eventv1.Verifier{Scheme: "hmac", PepperId: "p", Hash: []byte(key)},
+		}}
 	}
-	return domain.RevokeRole{Org: linearOrg(o.world, 0), User: linearUser(o.world)}
+	return domain.RevokeKey{ID: key}
 }
 
 // linearSeen is the world in a state.
 func linearSeen(s *domain.State, world int) (w linearWorld) {
+	o, _ := s.Org(linearOrg(world, 0))
 	for n := range 2 {
 		p, ok := s.Project(linearProject(world, n))
 		if !ok {
@@ -159,10 +205,16 @@ func linearSeen(s *domain.State, world int) (w linearWorld) {
 		if p.Name == linearName(1) {
 			w.name[n] = 1
 		}
+		m, _ := o.Members.Get(linearUser(world, n))
+		w.role[n] = m.Role
 	}
-	if o, ok := s.Org(linearOrg(world, 0)); ok {
-		m, _ := o.Members.Get(linearUser(world))
-		w.role = m.Role
+	for n := range w.keys {
+		if k, ok := s.Key(linearKeyID(world, n)); ok {
+			w.keys[n] = linearKeyLive
+			if !k.RevokedAt.IsZero() {
+				w.keys[n] = linearKeyRevoked
+			}
+		}
 	}
 	return w
 }

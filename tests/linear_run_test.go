@@ -3,9 +3,11 @@ package tests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,48 +19,65 @@ import (
 	"github.com/tenurehq/tenure/internal/engine"
 )
 
-// linearRun lets clients work on some worlds through some engines, and keeps what they were answered.
+// linearRun lets clients work on some worlds through some engines, and keeps what they were answered: one history.
 type linearRun struct {
 	engines []*engine.Engine
+	logID   string
+	first   int // the worlds are this one and those after it
 	worlds  int
-	// level is how reads are asked.
-	level engine.Level
+	// levels are those that reads ask for, one picked for each.
+	levels []engine.Level
+	// strong tells which of them promise linearizability, so that their reads are in the history.
+	strong map[engine.Level]bool
 
 	begin time.Time
 	done  atomic.Bool
 	ops   atomic.Int64
+	acked []atomic.Int64 // by engine: writes whose outcome was answered
+	faced atomic.Int64   // faults
 
 	mu      sync.Mutex
 	history []porcupine.Operation
-	// reads by a level that promises no linearizability, with what is needed to judge them.
-	reads  []linearRead
-	writes []linearWrite
+	// facts are all answers that show a position, and stale the times when leader_latest may be stale.
+	facts []linearFact
+	stale []linearWindow
+	// newest is a token of the newest write that was answered.
+	newest   string
+	newestAt domain.Position
 
 	ok, refused, unknown, nothing int
 }
 
-// linearRead is a read that is not in the history.
-type linearRead struct {
-	engine, world int
-	client        int
-	call          int64
-	at            domain.Position
-	seen          linearWorld
+// linearFact is an answer that showed a position of the log.
+type linearFact struct {
+	engine, world  int
+	call, returned int64
+	at             domain.Position
+	// read is set for a read by a level that promises no linearizability; then seen is what it saw, not older than wanted.
+	read   bool
+	level  engine.Level
+	seen   linearWorld
+	wanted domain.Position
 }
 
-// linearWrite is an acknowledged write.
-type linearWrite struct {
-	world int
-	done  int64
-	at    domain.Position
-}
+type linearWindow struct{ from, to int64 }
 
-func newLinearRun(t *testing.T, level engine.Level, worlds int, engines ...*engine.Engine) *linearRun {
+// newLinearRun makes worlds that nobody else uses. Reads ask for strong levels, whose answers must be linearizable, and weak
+// ones.
+func newLinearRun(t *testing.T, first, worlds int, strong, weak []engine.Level, engines ...*engine.Engine) *linearRun {
 	t.Helper()
-	r := &linearRun{engines: engines, worlds: worlds, level: level, begin: time.Now()}
-	for _, c := range linearSetup(worlds) {
-		if _, err := engines[0].Execute(processContext(t), linearRequest(c)); err != nil {
-			t.Fatal(err)
+	r := &linearRun{
+		engines: engines, first: first, worlds: worlds, levels: slices.Concat(strong, weak), strong: map[engine.Level]bool{},
+		begin: time.Now(), acked: make([]atomic.Int64, len(engines)),
+	}
+	for _, level := range strong {
+		r.strong[level] = true
+	}
+	for w := range worlds {
+		for _, c := range linearSetup(first + w) {
+			if _, err := engines[0].Execute(processContext(t), linearRequest(c)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	for _, e := range engines {
@@ -66,6 +85,8 @@ func newLinearRun(t *testing.T, level engine.Level, worlds int, engines ...*engi
 			t.Fatal(err)
 		}
 	}
+	s := engines[0].State()
+	r.logID, r.newest, r.newestAt = s.Instance.LogID, engine.StateToken(s), s.Position
 	return r
 }
 
@@ -75,8 +96,8 @@ func linearRequest(c domain.Command) engine.Request {
 
 func (r *linearRun) now() int64 { return int64(time.Since(r.begin)) }
 
-// work lets so many clients of each engine work until stop is called.
-func (r *linearRun) work(clients int) (stop func()) {
+// work lets so many clients of each engine work until stop is called, or the test ends.
+func (r *linearRun) work(t *testing.T, clients int) (stop func()) {
 	var working sync.WaitGroup
 	for e := range r.engines {
 		for c := range clients {
@@ -87,7 +108,9 @@ func (r *linearRun) work(clients int) (stop func()) {
 			})
 		}
 	}
-	return func() { r.done.Store(true); working.Wait() }
+	stop = func() { r.done.Store(true); working.Wait() }
+	t.Cleanup(stop)
+	return stop
 }
 
 // until waits for so many more operations.
@@ -97,37 +120,68 @@ func (r *linearRun) until(t *testing.T, more int64, why string) {
 	faultUntil(t, why, func() bool { return r.ops.Load() >= wanted })
 }
 
+// untilOthers waits until so many more writes were answered by engines other than one.
+func (r *linearRun) untilOthers(t *testing.T, one int, more int64, why string) {
+	t.Helper()
+	count := func() (n int64) {
+		for e := range r.acked {
+			if e != one {
+				n += r.acked[e].Load()
+			}
+		}
+		return n
+	}
+	wanted := count() + more
+	faultUntil(t, why, func() bool { return count() >= wanted })
+}
+
 // step is one operation of a client.
 func (r *linearRun) step(e, client int) {
-	op := linearOp{world: rand.IntN(r.worlds), project: rand.IntN(2), to: rand.IntN(2), role: domain.BuiltInRoles[1+rand.IntN(3)]}
-	op.kind = []string{"rename", "transfer", "grant", "revoke", "read", "read", "read"}[rand.IntN(7)]
+	op := linearOp{world: r.first + rand.IntN(r.worlds), which: rand.IntN(2), to: rand.IntN(2), role: domain.BuiltInRoles[rand.IntN(3)]}
+	op.kind = []string{
+		"rename", "rename", "transfer", "transfer", "grant", "grant", "revoke", "revoke", "create key", "revoke key",
+		"read", "read", "read", "read", "read", "read", "read", "read",
+	}[rand.IntN(18)]
+	if op.kind == "create key" || op.kind == "revoke key" {
+		op.which = rand.IntN(linearKeys)
+	}
 	// Shorter than that of an engine without contact, so that clients go on.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if op.kind == "read" {
-		r.read(ctx, e, client, op)
+		r.read(ctx, e, client, op, r.levels[rand.IntN(len(r.levels))])
 	} else {
 		r.write(ctx, e, client, op)
 	}
 	r.ops.Add(1)
 }
 
-func (r *linearRun) read(ctx context.Context, e, client int, op linearOp) {
+func (r *linearRun) read(ctx context.Context, e, client int, op linearOp, level engine.Level) {
+	r.mu.Lock()
+	token, wanted := r.newest, r.newestAt
+	r.mu.Unlock()
+	if level != engine.AtLeast {
+		wanted = 0
+	}
 	call := r.now()
-	s, err := r.engines[e].Await(ctx, engine.Consistency{Level: r.level})
+	s, err := r.engines[e].Await(ctx, engine.Consistency{Level: level, Token: token})
 	returned := r.now()
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.nothing++
+		return
+	}
+	seen := linearSeen(s, op.world)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case err != nil:
-		r.nothing++
-	case r.level == engine.Linearizable:
-		r.ok++
-		r.add(client, op, call, linearAnswer{read: linearSeen(s, op.world)}, returned)
-	default:
-		r.ok++
-		r.reads = append(r.reads, linearRead{e, op.world, client, call, s.Position, linearSeen(s, op.world)})
+	r.ok++
+	if r.strong[level] {
+		r.add(client, op, call, linearAnswer{read: seen}, returned)
 	}
+	r.facts = append(r.facts, linearFact{
+		engine: e, world: op.world, call: call, returned: returned, at: s.Position, read: !r.strong[level], level: level, seen: seen, wanted: wanted,
+	})
 }
 
 func (r *linearRun) write(ctx context.Context, e, client int, op linearOp) {
@@ -142,7 +196,11 @@ func (r *linearRun) write(ctx context.Context, e, client int, op linearOp) {
 	case err == nil:
 		r.ok++
 		r.add(client, op, call, linearAnswer{}, returned)
-		r.writes = append(r.writes, linearWrite{op.world, returned, out.Position})
+		r.facts = append(r.facts, linearFact{engine: e, world: op.world, call: call, returned: returned, at: out.Position})
+		if out.Position > r.newestAt {
+			r.newest, r.newestAt = engine.Token(r.logID, out.Position, out.Hash), out.Position
+		}
+		r.acked[e].Add(1)
 	case known != nil && linearNothingHappened[known.Reason]:
 		r.nothing++
 	case known == nil || known.Code == domain.CodeUnavailable || known.Code == domain.CodeInternal:
@@ -151,6 +209,7 @@ func (r *linearRun) write(ctx context.Context, e, client int, op linearOp) {
 	default:
 		r.refused++
 		r.add(client, op, call, linearAnswer{reason: known.Reason}, returned)
+		r.acked[e].Add(1)
 	}
 }
 
@@ -158,74 +217,26 @@ func (r *linearRun) add(client int, op linearOp, call int64, answer linearAnswer
 	r.history = append(r.history, porcupine.Operation{ClientId: client, Input: op, Call: call, Output: answer, Return: returned})
 }
 
-// verdict is the checker's about the history.
-func (r *linearRun) verdict(t *testing.T) porcupine.CheckResult {
-	t.Helper()
-	result, info := porcupine.CheckOperationsVerbose(linearModel, r.history, time.Minute)
-	if result == porcupine.Illegal {
-		if f, err := os.CreateTemp("", "linear-*.html"); err == nil {
-			if porcupine.Visualize(linearModel, info, f) == nil {
-				t.Logf("the history is drawn in %s", f.Name())
-			}
-			f.Close()
-		}
-	}
-	return result
-}
-
 // accepted wants the history to be linearizable.
 func (r *linearRun) accepted(t *testing.T) {
 	t.Helper()
-	switch r.verdict(t) {
+	result, info := porcupine.CheckOperationsVerbose(linearModel, r.history, processWait)
+	switch result {
 	case porcupine.Illegal:
-		t.Error("the history is not linearizable")
+		drawn := "nowhere"
+		if f, err := os.CreateTemp("", "linear-*.html"); err == nil {
+			if porcupine.Visualize(linearModel, info, f) == nil {
+				drawn = f.Name()
+			}
+			f.Close()
+		}
+		t.Errorf("the history is not linearizable; it is drawn in %s", drawn)
 	case porcupine.Unknown:
-		t.Error("the checker found no verdict in its time: give it more, or let less happen at once")
+		t.Errorf("the checker found no verdict in %s: give it more, or let less happen at once", processWait)
 	}
-	t.Logf("%d operations: %d done or read, %d refused, %d unknown, %d that did nothing", r.ops.Load(), r.ok, r.refused, r.unknown, r.nothing)
 }
 
-// anomalies judges the reads that promise no linearizability: each saw a state that once was, none went back on one server,
-// and it counts those that missed a write acknowledged before they came.
-func (r *linearRun) anomalies(t *testing.T) (stale int) {
-	t.Helper()
-	newest := domain.Position(0)
-	for _, read := range r.reads {
-		newest = max(newest, read.at)
-	}
-	worlds := make([]map[domain.Position]linearWorld, r.worlds)
-	for w := range worlds {
-		worlds[w] = map[domain.Position]linearWorld{}
-	}
-	s := &domain.State{}
-	if err := r.engines[0].Messages(processContext(t), 1, newest, func(m engine.Message) (err error) {
-		if m.Commit == nil {
-			s = s.Void(m.Position, m.Hash)
-		} else if s, err = domain.Evolve(s, m.Commit, m.Position, m.Hash); err != nil {
-			return err
-		}
-		for w := range worlds {
-			worlds[w][m.Position] = linearSeen(s, w)
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	before := map[int]domain.Position{} // by client: what it saw last on its server
-	for _, read := range r.reads {
-		if was := worlds[read.world][read.at]; was != read.seen {
-			t.Errorf("a read at %d saw %+v, which was %+v", read.at, read.seen, was)
-		}
-		if read.at < before[read.client] {
-			t.Errorf("client %d saw position %d and then %d of one server", read.client, before[read.client], read.at)
-		}
-		before[read.client] = read.at
-		for _, w := range r.writes {
-			if w.world == read.world && w.done < read.call && w.at > read.at {
-				stale++
-				break
-			}
-		}
-	}
-	return stale
+func (r *linearRun) String() string {
+	return fmt.Sprintf("%d operations in %d worlds: %d done or read, %d refused, %d unknown, %d that did nothing; %d faults; %d operations in the history",
+		r.ops.Load(), r.worlds, r.ok, r.refused, r.unknown, r.nothing, r.faced.Load(), len(r.history))
 }

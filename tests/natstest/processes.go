@@ -40,7 +40,8 @@ func RunServerIfAsked() {
 	}
 	opts := options(o.Dir, o.Name)
 	opts.Port = o.Port
-	opts.Cluster = server.ClusterOpts{Name: "natstest", Host: "127.0.0.1", Port: o.ClusterPort, Advertise: o.Advertise}
+	// Clients hear of no other server: who uses one stays there.
+	opts.Cluster = server.ClusterOpts{Name: "natstest", Host: "127.0.0.1", Port: o.ClusterPort, Advertise: o.Advertise, NoAdvertise: true}
 	for _, r := range o.Routes {
 		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", Host: r})
 	}
