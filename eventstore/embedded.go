@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -16,6 +18,9 @@ import (
 const (
 	// defaultMaxPayload is how big a message the embedded server takes; the server advises against more.
 	defaultMaxPayload = 8 << 20
+	// maxStore is more than a disk has. By itself the server would take three quarters of what is free at its start, and refuse
+	// from then on for as long as it runs, whatever becomes free.
+	maxStore = 1 << 50
 	// drainTimeout is how long closing waits for messages on their way.
 	drainTimeout = 5 * time.Second
 )
@@ -35,17 +40,23 @@ type EmbeddedConfig struct {
 
 // Embedded is a NATS server inside this process, without a port. It fsyncs every message before it acknowledges it.
 type Embedded struct {
-	server *server.Server
+	cfg    EmbeddedConfig
+	server atomic.Pointer[server.Server]
 	conn   *nats.Conn
 	lock   *os.File
 	drain  chan struct{}
 	close  sync.Once
 	err    error
+
+	// ending is closed when the watch for a full disk must end, and watching waits for it.
+	ending   chan struct{}
+	watching sync.WaitGroup
 }
 
 // StartEmbedded starts the server on its data directory, and returns when what is in there can be read.
 //
-// It returns an error wrapping ErrLocked if another process uses the directory, and else why the server did not start.
+// It returns an error wrapping ErrLocked if another process uses the directory, one wrapping ErrDamaged that names the
+// position if stored bytes are not as they were written, and else why the server did not start.
 func StartEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("embedded server: no data directory given")
@@ -57,15 +68,43 @@ func StartEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded server: %w", err)
 	}
-	e := &Embedded{lock: lock, drain: make(chan struct{})}
-	if err := e.start(cfg); err != nil {
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	e := &Embedded{cfg: cfg, lock: lock, drain: make(chan struct{}), ending: make(chan struct{})}
+	if err := e.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded server: %w", err), e.Close())
 	}
+	e.watching.Go(e.watch)
 	return e, nil
 }
 
-func (e *Embedded) start(cfg EmbeddedConfig) error {
-	log := &serverLog{log: cmp.Or(cfg.Logger, slog.Default())}
+func (e *Embedded) start() error {
+	if err := checkStore(e.cfg.Dir); err != nil {
+		return err
+	}
+	if err := e.startServer(); err != nil {
+		return err
+	}
+	var err error
+	e.conn, err = nats.Connect("",
+		nats.InProcessServer(inProcess{e}),
+		nats.Name("tenure"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(50*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+		nats.DrainTimeout(drainTimeout),
+		nats.ClosedHandler(func(*nats.Conn) { close(e.drain) }),
+		nats.ErrorHandler(logAsync(e.cfg.Logger)),
+	)
+	return err
+}
+
+// inProcess connects to the server that runs at the time.
+type inProcess struct{ *Embedded }
+
+func (e inProcess) InProcessConn() (net.Conn, error) { return e.server.Load().InProcessConn() }
+
+func (e *Embedded) startServer() error {
+	cfg, log := e.cfg, &serverLog{log: e.cfg.Logger}
 	srv, err := server.NewServer(&server.Options{
 		ServerName:             "tenure-embedded",
 		DontListen:             true,
@@ -74,6 +113,7 @@ func (e *Embedded) start(cfg EmbeddedConfig) error {
 		DisableJetStreamBanner: true,
 		JetStream:              true,
 		StoreDir:               cfg.Dir,
+		JetStreamMaxStore:      maxStore,
 		SyncAlways:             !cfg.NoSync,
 		MaxPayload:             cmp.Or(cfg.MaxPayload, defaultMaxPayload),
 	})
@@ -81,7 +121,7 @@ func (e *Embedded) start(cfg EmbeddedConfig) error {
 		return err
 	}
 	srv.SetLoggerV2(log, false, false, false)
-	e.server = srv
+	e.server.Store(srv)
 	srv.Start()
 	if why := log.fatal.Load(); why != nil {
 		return errors.New(*why)
@@ -89,17 +129,7 @@ func (e *Embedded) start(cfg EmbeddedConfig) error {
 	if !srv.ReadyForConnections(10*time.Second) || !srv.JetStreamEnabled() {
 		return errors.New("not ready after its start")
 	}
-	e.conn, err = nats.Connect("",
-		nats.InProcessServer(srv),
-		nats.Name("tenure"),
-		nats.MaxReconnects(-1),
-		nats.ReconnectWait(50*time.Millisecond),
-		nats.ReconnectBufSize(-1),
-		nats.DrainTimeout(drainTimeout),
-		nats.ClosedHandler(func(*nats.Conn) { close(e.drain) }),
-		nats.ErrorHandler(logAsync(log.log)),
-	)
-	return err
+	return nil
 }
 
 // Conn is the connection to the server. It belongs to e and ends with it.
@@ -108,10 +138,11 @@ func (e *Embedded) Conn() *nats.Conn { return e.conn }
 // Healthy returns why the server can't be relied on, or nil. The server reports a failed write only here and in its log:
 // a program that keeps a log must ask.
 func (e *Embedded) Healthy() error {
-	if !e.server.JetStreamEnabled() {
+	srv := e.server.Load()
+	if !srv.JetStreamEnabled() {
 		return errors.New("embedded server: its store is disabled")
 	}
-	if h := e.server.Healthz(nil); h.Error != "" {
+	if h := srv.Healthz(nil); h.Error != "" {
 		return fmt.Errorf("embedded server: %s", h.Error)
 	}
 	return nil
@@ -121,15 +152,17 @@ func (e *Embedded) Healthy() error {
 // something; all return its result.
 func (e *Embedded) Close() error {
 	e.close.Do(func() {
+		close(e.ending)
+		e.watching.Wait()
 		if e.conn != nil {
 			if err := e.conn.Drain(); err != nil {
 				e.conn.Close()
 			}
 			<-e.drain
 		}
-		if e.server != nil {
-			e.server.Shutdown()
-			e.server.WaitForShutdown()
+		if srv := e.server.Load(); srv != nil {
+			srv.Shutdown()
+			srv.WaitForShutdown()
 		}
 		e.err = e.lock.Close()
 	})

@@ -3,10 +3,12 @@ package tests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -36,8 +38,10 @@ func TestFaultClusterThreeServersOverStepDowns(t *testing.T) {
 		users = append(users, res.User.Id)
 	}
 	var done atomic.Bool
-	var answers, again atomic.Int64
+	var answers, again, newest atomic.Int64
 	var writing sync.WaitGroup
+	var slowest time.Duration
+	begun := time.Now()
 	writers := make([]*killWriter, 12)
 	for i := range writers {
 		w := newKillWriter(i, users)
@@ -45,6 +49,7 @@ func TestFaultClusterThreeServersOverStepDowns(t *testing.T) {
 		writing.Go(func() {
 			for (!done.Load() || w.open != nil) && !t.Failed() {
 				if w.step(processContext(t), t, f.apis[rand.IntN(3)]) {
+					newest.Store(int64(time.Since(begun)))
 					answers.Add(1)
 				} else {
 					again.Add(1)
@@ -56,6 +61,9 @@ func TestFaultClusterThreeServersOverStepDowns(t *testing.T) {
 		wanted := answers.Load() + between
 		faultUntil(t, "answers after a change of leader", func() bool { return answers.Load() >= wanted })
 		cluster.StepDown(t, eventstore.StreamName)
+		down := time.Since(begun)
+		faultUntil(t, "an answer behind a change of leader", func() bool { return newest.Load() > int64(down) })
+		slowest = max(slowest, time.Duration(newest.Load())-down)
 	}
 	wanted := answers.Load() + between
 	faultUntil(t, "answers after the last change of leader", func() bool { return answers.Load() >= wanted })
@@ -71,9 +79,9 @@ func TestFaultClusterThreeServersOverStepDowns(t *testing.T) {
 		stats.Conflicts += s.Conflicts
 		stats.Retries += s.Retries
 	}
-	t.Logf("%d changes of leader: %d commands issued, %d acknowledged, %d lost, %d doubled, %d given again; %d commits, %.2f conflicts per commit, %d appends repeated",
-		stepDowns, figures.issued, figures.acknowledged, figures.lost, figures.doubled, again.Load(),
-		stats.Commits, float64(stats.Conflicts)/float64(stats.Commits), stats.Retries)
+	figures.recovery = slowest
+	figures.report(t, fmt.Sprintf("%d changes of leader", stepDowns), fmt.Sprintf("%d given again; %d commits, %.2f conflicts per commit, %d appends repeated",
+		again.Load(), stats.Commits, float64(stats.Conflicts)/float64(stats.Commits), stats.Retries))
 	if stats.Conflicts == 0 {
 		t.Error("no conflicts: the servers did not write at the same time")
 	}

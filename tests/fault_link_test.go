@@ -124,6 +124,7 @@ func TestFaultLinkUnderLoad(t *testing.T) {
 	w.start(t, 8)
 	defer func() { w.done.Store(true); proxy.set(linkWorks); w.all.Wait() }()
 	w.more(t, 50, "at first")
+	var slowest time.Duration
 	for _, fault := range []struct {
 		name string
 		mode linkMode
@@ -144,7 +145,10 @@ func TestFaultLinkUnderLoad(t *testing.T) {
 			})
 		}
 		proxy.set(linkWorks)
+		mended := time.Now()
 		faultUntil(t, fault.name+": contact", func() bool { return e.Fresh() == nil })
+		w.more(t, 1, "after the link was "+fault.name)
+		slowest = max(slowest, time.Since(mended))
 		w.more(t, 50, "after the link was "+fault.name)
 	}
 	w.done.Store(true)
@@ -177,6 +181,6 @@ func TestFaultLinkUnderLoad(t *testing.T) {
 	if w.repeated.Load() == 0 {
 		t.Error("no command landed without its acknowledgement")
 	}
-	t.Logf("%d commands acknowledged, %d lost, %d doubled; %d answers were unknown, %d of those commands had landed; %d appends repeated",
-		len(w.keys), lost, doubled, w.unknown.Load(), w.repeated.Load(), e.Stats().Retries)
+	figures := faultFigures{issued: len(w.keys), acknowledged: len(w.keys), lost: lost, doubled: doubled, recovery: slowest}
+	figures.report(t, "link cut, held up and deaf", w.unknown.Load(), " answers were unknown, ", w.repeated.Load(), " of those commands had landed; ", e.Stats().Retries, " appends repeated")
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,28 +106,9 @@ func TestFaultVoidPositions(t *testing.T) {
 	logged := &voidLog{}
 	f := startFaultServers(t, t.TempDir(), 1, func(c *app.Config) { c.Logger = slog.New(slog.NewTextHandler(logged, nil)) }, conn.ConnectedUrl(), conn.ConnectedUrl())
 	hand := newVoidHand(t, conn)
-	var done atomic.Bool
-	var answers atomic.Int64
-	var writing sync.WaitGroup
-	writers := make([]*killWriter, 6)
-	for i := range writers {
-		w := newKillWriter(i, []string{voidUser(t, f)})
-		writers[i] = w
-		writing.Go(func() {
-			for (!done.Load() || w.open != nil) && !t.Failed() {
-				if w.step(processContext(t), t, f.apis[i%2]) {
-					answers.Add(1)
-				}
-			}
-		})
-	}
-	more := func(why string) {
-		t.Helper()
-		wanted := answers.Load() + 15
-		faultUntil(t, "answers "+why, func() bool { return answers.Load() >= wanted })
-	}
-	defer func() { done.Store(true); writing.Wait() }()
-	more("at first")
+	load := startFaultLoad(t, 6, func(i int) *processAPI { return f.apis[i%2] })
+	load.more(t, 15, "at first")
+	var slowest time.Duration
 
 	genesis, early := hand.read(t, 1), hand.read(t, 5)
 	positions := map[domain.Position]string{}
@@ -156,20 +136,20 @@ func TestFaultVoidPositions(t *testing.T) {
 		{"Tenure's own headers", []byte("x"), nats.Header{"Tenure-Commit-Id": {"01K00000000000000000000000"}, "Tenure-Entries": {"-1"}}},
 	} {
 		positions[hand.publish(t, m.data, m.header)] = m.name
-		more("behind " + m.name)
+		slowest = max(slowest, load.recovery(t, time.Now()))
+		load.more(t, 15, "behind "+m.name)
 	}
-	done.Store(true)
-	writing.Wait()
+	load.stop(t)
 
 	state, found := f.settled(t)
 	if state.Voids != uint64(len(positions)) {
 		t.Errorf("%d void positions, expected %d", state.Voids, len(positions))
 	}
 	state.Voids = 0 // killJudge wants none
-	figures := killJudge(t, state, found, writers)
+	figures := killJudge(t, state, found, load.writers)
 	for at, name := range positions {
 		hand.read(t, at) // as a server does that catches up
-		if n := strings.Count(logged.String(), fmt.Sprintf("position=%d bytes=", at)); n != len(f.apps) {
+		if n := strings.Count(logged.String(), fmt.Sprintf("position=%d\n", at)); n != len(f.apps) {
 			t.Errorf("%s at %d: %d alarms, expected one on each server", name, at, n)
 		}
 	}
@@ -186,8 +166,8 @@ func TestFaultVoidPositions(t *testing.T) {
 			t.Errorf("server %d counts %d and warns %q, expected %q", i, res.Counts.VoidPositions, res.Warnings, want)
 		}
 	}
-	t.Logf("%d messages by hand among %d positions: %d commands acknowledged, %d lost, %d doubled",
-		len(positions), state.Position, figures.acknowledged, figures.lost, figures.doubled)
+	figures.recovery = slowest
+	figures.report(t, "messages published by hand, whole and cut short", len(positions), " of them among ", state.Position, " positions")
 }
 
 func voidUser(t *testing.T, f *faultServers) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -24,8 +25,8 @@ import (
 // directory. Commands that got no answer are repeated with their Idempotency-Key. In the end every command is in the log
 // exactly once, what was answered is what the log says, every key that was shown verifies, and the chain of hashes is whole.
 //
-// With answers given before the append, acknowledged commands are lost; with
-// Recall forgetting everything, commands are doubled: both tried.
+// With answers given before the append, acknowledged commands are lost; with Recall forgetting everything, commands are
+// doubled: both tried.
 func TestProcessKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	rounds := soak(10, 100)
@@ -39,7 +40,6 @@ func TestProcessKilledUnderLoad(t *testing.T) {
 	var repeated []killRepeat
 	for range rounds {
 		p := processServe(t, dir)
-		slowest = max(slowest, p.took)
 		api := processClient(t, p.url, processAdmin)
 		before := killPosition(t, api)
 		for _, w := range writers {
@@ -47,11 +47,10 @@ func TestProcessKilledUnderLoad(t *testing.T) {
 				repeated = append(repeated, killRepeat{w.open, before})
 			}
 		}
-		killRound(t, p, api, writers)
+		slowest = max(slowest, p.took+killRound(t, p, api, writers))
 	}
 
 	p := processServe(t, dir)
-	slowest = max(slowest, p.took)
 	api := processClient(t, p.url, processAdmin)
 	before := killPosition(t, api)
 	var last sync.WaitGroup
@@ -78,8 +77,8 @@ func TestProcessKilledUnderLoad(t *testing.T) {
 			landed++
 		}
 	}
-	t.Logf("%d rounds: %d commands issued, %d acknowledged, %d lost, %d doubled; %d settled by repetition, %d of which had landed before the kill; %d positions; slowest restart %s",
-		rounds, figures.issued, figures.acknowledged, figures.lost, figures.doubled, len(repeated), landed, end, slowest.Round(time.Millisecond))
+	figures.recovery = slowest
+	figures.report(t, fmt.Sprintf("kill -9 under load, %d rounds", rounds), len(repeated), " settled by repetition, ", landed, " of which had landed before the kill; ", end, " positions")
 	if figures.acknowledged < rounds {
 		t.Errorf("only %d commands were acknowledged: that was no load", figures.acknowledged)
 	}
@@ -116,9 +115,11 @@ func killPosition(t *testing.T, api *processAPI) domain.Position {
 	return domain.Position(res.Position)
 }
 
-// killRound lets all writers write, and kills the server at a random moment after the first answer.
-func killRound(t *testing.T, p *processServer, api *processAPI, writers []*killWriter) {
+// killRound lets all writers write, kills the server at a random moment after the first answer, and answers how long that
+// was waited for.
+func killRound(t *testing.T, p *processServer, api *processAPI, writers []*killWriter) (first time.Duration) {
 	t.Helper()
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), processWait)
 	defer cancel()
 	var killed atomic.Bool
@@ -139,6 +140,7 @@ func killRound(t *testing.T, p *processServer, api *processAPI, writers []*killW
 	}
 	select {
 	case <-answered:
+		first = time.Since(began)
 	case <-ctx.Done():
 		t.Fatal("no command was answered")
 	}
@@ -149,6 +151,7 @@ func killRound(t *testing.T, p *processServer, api *processAPI, writers []*killW
 	killed.Store(true)
 	p.kill()
 	writing.Wait()
+	return first
 }
 
 // killVerifyKeys verifies the secret of every key that was shown.

@@ -28,6 +28,8 @@ type killWriter struct {
 	commands []*killCommand
 	// open was sent and not answered: it is sent again before any other.
 	open *killCommand
+	// unanswered is told why a command has no answer yet, if it is set.
+	unanswered func(error)
 }
 
 type killKey struct{ id, public, secret, project string }
@@ -56,6 +58,9 @@ func (w *killWriter) step(ctx context.Context, t *testing.T, api *processAPI) bo
 	c := w.open
 	id, err := c.give(processHeaders(ctx, "Idempotency-Key", c.key, "X-Request-Id", c.key), api)
 	if err != nil && !killAnswered(err) {
+		if w.unanswered != nil {
+			w.unanswered(err)
+		}
 		return false
 	}
 	if err != nil && (c.name != "CreateKey" || processReason(err) != "SECRET_ALREADY_SHOWN") {
@@ -162,11 +167,8 @@ func anyOf(m map[string]string) string {
 	return keys[rand.IntN(len(keys))]
 }
 
-// killFigures are what became of the commands.
-type killFigures struct{ issued, acknowledged, lost, doubled int }
-
 // killJudge compares what the writers were answered with what the log says.
-func killJudge(t *testing.T, s *domain.State, found map[string][]killEntry, writers []*killWriter) (f killFigures) {
+func killJudge(t *testing.T, s *domain.State, found map[string][]killEntry, writers []*killWriter) (f faultFigures) {
 	t.Helper()
 	if s.Voids != 0 {
 		t.Errorf("%d void positions", s.Voids)
