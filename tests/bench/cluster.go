@@ -33,16 +33,21 @@ func cluster(s sizes) (rows []row) {
 		}
 	}()
 	w := fill(s, engines[0])
-	publish := barePublish(c.Connect(t, 0), "BARE", share, 3)
+	var publishers []func(caller, i int)
+	for i := range engines {
+		publishers = append(publishers, barePublish(c.Connect(t, i), "BARE", share, 3))
+	}
 	for _, servers := range []int{1, 3} {
 		before := stats(engines)
 		execute := func(caller, i int) { executing(engines[caller%servers], w)(caller, i) }
+		publish := func(caller, i int) { publishers[caller%servers](caller, i) }
 		loads := loadsInTurns(s, 64*servers, execute, publish)
 		after := stats(engines)
 		rows = append(rows, row{
 			What:   fmt.Sprintf("R3, %d servers writing, 64 callers each", servers),
 			Figure: loads[0].perSecond, Unit: "/s", Floor: loads[1].perSecond, FloorIs: "js.Publish, as many", Ratio: loads[0].perSecond / loads[1].perSecond,
-			Note: fmt.Sprintf("p50 %s p99 %s, %.2f conflicts a commit", rounded(loads[0].p50), rounded(loads[0].p99),
+			Note: fmt.Sprintf("p50 %s p99 %s (floor %s, %s), %.2f conflicts a commit",
+				rounded(loads[0].p50), rounded(loads[0].p99), rounded(loads[1].p50), rounded(loads[1].p99),
 				float64(after.Conflicts-before.Conflicts)/float64(after.Commits-before.Commits)),
 		})
 	}

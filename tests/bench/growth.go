@@ -10,7 +10,8 @@ import (
 
 // growth is what a hundred times as much of everything costs.
 func growth(s sizes) (rows []row) {
-	small, big := built(s.small()), built(s)
+	defer forget()
+	small, big := built(s.small()), shared(s)
 	for _, m := range []struct {
 		what string
 		op   func(*world) func(int)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -23,14 +24,17 @@ func readers(s sizes) (rows []row) {
 	read := domain.ParsePermission(domain.ProjectLevel, "project:read")
 	questions := w.questions(asked)
 	order := rand.Perm(len(w.keys))
-	for what, op := range map[string]func(*world) func(int){
-		"Check":     func(w *world) func(int) { return w.checking(questions, read, time.Now()) },
-		"VerifyKey": func(w *world) func(int) { return w.verifying(order, time.Now()) },
+	for _, m := range []struct {
+		what string
+		op   func(*world) func(int)
+	}{
+		{"Check", func(w *world) func(int) { return w.checking(questions, read, time.Now()) }},
+		{"VerifyKey", func(w *world) func(int) { return w.verifying(order, time.Now()) }},
 	} {
 		reading := func(_, i int) {
 			now := *w.world
 			now.s = w.Engine.State()
-			ask := op(&now)
+			ask := m.op(&now)
 			for j := range 64 {
 				ask(i*64 + j)
 			}
@@ -38,16 +42,22 @@ func readers(s sizes) (rows []row) {
 		var rest, busy, applied []float64
 		for range s.rounds {
 			rest = append(rest, closedLoop(2, s.round, reading).perSecond*64)
-			before := w.Engine.Stats().Commands
 			stop := w.writing()
+			before, began := w.Engine.Stats().Commands, time.Now()
 			busy = append(busy, closedLoop(2, s.round, reading).perSecond*64)
+			applied = append(applied, float64(w.Engine.Stats().Commands-before)/time.Since(began).Seconds())
 			stop()
-			applied = append(applied, float64(w.Engine.Stats().Commands-before)/s.round.Seconds())
 		}
-		rows = append(rows, atLeast(row{
-			What: what + " by 2 readers while commands are applied", Figure: median(busy), Unit: "/s", Floor: median(rest), FloorIs: "at rest",
+		r := atLeast(row{
+			What: m.what + " by 2 readers while commands are applied", Figure: median(busy), Unit: "/s", Floor: median(rest), FloorIs: "at rest",
 			Note: number(median(applied)) + " commands/s",
-		}, 0.8))
+		}, 0.8)
+		// Readers that were disturbed less than the bar is about have not met it.
+		if median(applied) < 0.95*appliedPerSecond {
+			r.Missed = true
+			r.Note += fmt.Sprintf(", %s wanted", number(appliedPerSecond))
+		}
+		rows = append(rows, r)
 	}
 	return rows
 }
@@ -56,7 +66,8 @@ func readers(s sizes) (rows []row) {
 func (w *seeded) writing() (stop func()) {
 	var done atomic.Bool
 	var working sync.WaitGroup
-	const each = 50
+	// Enough callers that a slow disk makes groups larger and not fewer commands.
+	const each = 256
 	pace := make(chan struct{}, each)
 	working.Go(func() {
 		defer close(pace)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -47,6 +48,7 @@ func cleanUp() {
 	for _, dir := range scratch {
 		os.RemoveAll(dir)
 	}
+	seededServer, seededOnce, scratch = nil, sync.Once{}, nil
 }
 
 func startApp(dir string) *app.App {
@@ -73,6 +75,7 @@ func serving(s sizes) *seeded {
 		w.makeKeys(s)
 		log.close()
 		w.s = nil
+		debug.FreeOSMemory() // a server that starts lets garbage lie for longer
 		seededServer = &seeded{startApp(dir), w}
 		w.s = seededServer.Engine.State()
 	})

@@ -57,7 +57,7 @@ type table struct {
 func (t *table) print(w io.Writer) {
 	fmt.Fprintln(w, t.Machine)
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "what\tfigure\tfloor\tratio\tbar\t")
+	fmt.Fprintln(out, "what\tfigure\tfloor\tratio\tbar\tverdict")
 	group := ""
 	missed := 0
 	for _, r := range t.Rows {
@@ -91,7 +91,9 @@ func (t *table) print(w io.Writer) {
 // mix says what the commands and questions are.
 const mix = `Durable commands: a third each CreateKey, GrantRole and CreateProject, in organizations and for people taken at random, who
 have neither name nor address to be opened for the answer.
-Checks: a person taken at random, a project of one of their organizations, a permission that most roles hold.`
+Checks: a person taken at random, a project of one of their organizations, a permission that most roles hold.
+State: roles by turns (ADMIN, 3 MEMBER, VIEWER), an override for every hundredth membership, a group of 5 in every third
+organization. Client and server are one process and speak over loopback TCP, so both pay for each call.`
 
 func (t *table) writeJSON(path string) error {
 	b, err := json.MarshalIndent(t, "", "  ")

@@ -72,6 +72,18 @@ func built(s sizes) *world {
 	return w
 }
 
+var sharedWorld *world
+
+// shared is a world of full size for groups that do not change it, built once; forget ends it.
+func shared(s sizes) *world {
+	if sharedWorld == nil {
+		sharedWorld = built(s)
+	}
+	return sharedWorld
+}
+
+func forget() { sharedWorld = nil }
+
 func (w *world) do(c domain.Command) {
 	entry := w.decide(c)
 	w.s = w.evolve(w.s, entry)
@@ -144,11 +156,26 @@ func (w *world) memberships(s sizes) {
 			}
 		}
 	}
+	w.groups(s)
+}
+
+// groups are one in every third organization, of some who are members anyway, with a role in one of its projects.
+func (w *world) groups(s sizes) {
+	for n := 0; n < s.orgs; n += 3 {
+		var users []domain.UserID
+		for i := n; i < len(w.people) && len(users) < 5; i += s.orgs {
+			users = append(users, w.people[i])
+		}
+		w.do(domain.CreateGroup{
+			ID: domain.GroupID("grp_" + ulid.Make().String()), Org: w.orgs[n], GroupName: "operators", Role: domain.Viewer,
+			ProjectRoles: []domain.ProjectRole{{Project: w.projects[n], Role: domain.RoleMember}}, Users: users,
+		})
+	}
 }
 
 func (w *world) makeKeys(s sizes) {
 	total := len(w.projects) * s.keysPerProject
-	sample := max(1, total/10_000)
+	sample := max(1, total/asked)
 	for i := range total {
 		c, secret := w.newKey(w.projects[i%len(w.projects)])
 		w.do(c)
