@@ -30,7 +30,6 @@ func TestFaultClusterConsistency(t *testing.T) {
 
 // write lets some writers write to a server until stop is called.
 func (f *faultServers) write(t *testing.T, server int) (stop func()) {
-	ctx := processContext(t)
 	var done atomic.Bool
 	var writing sync.WaitGroup
 	for i := range 4 {
@@ -40,7 +39,7 @@ func (f *faultServers) write(t *testing.T, server int) (stop func()) {
 				c := &killCommand{key: fmt.Sprintf("noise %d of writer %d", w.count, i)}
 				w.count++
 				w.createOrg(c, c.key)
-				if _, err := c.give(ctx, f.apis[server]); err != nil {
+				if _, err := c.give(processContext(t), f.apis[server]); err != nil {
 					t.Errorf("%s: %v", c.key, err)
 					return
 				}

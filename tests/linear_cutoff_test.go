@@ -19,7 +19,8 @@ import (
 // must not be answered from it. And a read by leader_latest is no linearizable one: taken for it, the checker finds it.
 //
 // With the leader asked by process in place of an append before a refusal, both commands are answered, and the history is not
-// linearizable: tried.
+// linearizable; with an answer that names no leader taken for the leader's, the server goes on showing what is old for ever: both
+// tried.
 func TestLinearLeaderCutOff(t *testing.T) {
 	t.Parallel()
 	p, engines := linearCluster(t)
@@ -61,6 +62,9 @@ func linearCutOff(t *testing.T, p *natstest.P, engines []*engine.Engine, world i
 	r.write(linearSoon(t), behind, behind, linearOp{kind: "revoke", world: world})
 	r.read(linearSoon(t), behind, behind, read, engine.Linearizable)
 	open := r.unknown + r.nothing - before
+	if asked {
+		linearGivesUp(t, r.engines[behind])
+	}
 
 	p.Heal()
 	r.stale = append(r.stale, linearWindow{0, r.now()})
@@ -80,6 +84,21 @@ func linearCutOff(t *testing.T, p *natstest.P, engines []*engine.Engine, world i
 		t.Error("reads that asked the leader pass for linearizable ones")
 	}
 	return true
+}
+
+// linearGivesUp waits until a server whose leader is cut off says so, to who asks for it, and wants it to go on saying that it
+// can't answer for what it has, from when it did so first. A leader gives up when it has heard nothing for 10 to 20 seconds;
+// what its server has is still there, and the server answers for it that there is no leader.
+func linearGivesUp(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	faultUntil(t, "the loss of contact", func() bool { return e.Fresh() != nil })
+	faultUntil(t, "leader_latest to be refused", func() bool {
+		if e.Fresh() == nil {
+			t.Fatalf("the server takes what it has for new again, %s after it last was", e.SinceContact())
+		}
+		_, err := e.Await(linearSoon(t), engine.Consistency{Level: engine.LeaderLatest})
+		return err != nil
+	})
 }
 
 // linearSoon is the patience of one who asks a server that can't know.

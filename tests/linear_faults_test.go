@@ -64,8 +64,8 @@ func linearCluster(t *testing.T) (*natstest.P, []*engine.Engine) {
 }
 
 const (
-	// linearBetween is how many operations are done between faults.
-	linearBetween = 100
+	// linearBetween is how many writes are answered between faults.
+	linearBetween = 60
 	// linearMeanwhile is how many writes the other servers answer while one is away. Without a leader they answer none, so that
 	// when it was the leader who is away, another one leads by then.
 	linearMeanwhile = 30
@@ -79,7 +79,7 @@ func (r *linearRun) faults(t *testing.T, p *natstest.P) {
 	kinds := []string{"step down", "kill", "pause", "cut"}
 	rand.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	for _, kind := range kinds {
-		r.until(t, linearBetween, "operations before "+kind)
+		r.until(t, linearBetween, nobody, "writes before "+kind)
 		leader := p.Leader(t, eventstore.StreamName)
 		victim := leader
 		if kind != "cut" && rand.IntN(3) == 0 {
@@ -87,9 +87,9 @@ func (r *linearRun) faults(t *testing.T, p *natstest.P) {
 		}
 		began, from := time.Now(), r.now()
 		away := func() {
-			r.untilOthers(t, victim, linearMeanwhile, fmt.Sprintf("writes without server %d, which met %s", victim, kind))
+			r.until(t, linearMeanwhile, victim, fmt.Sprintf("writes without server %d, which met %s", victim, kind))
 			// How much longer is what is random here; nothing is waited for.
-			time.Sleep(rand.N(2 * time.Second))
+			time.Sleep(rand.N(time.Second))
 		}
 		switch kind {
 		case "step down":
@@ -114,7 +114,7 @@ func (r *linearRun) faults(t *testing.T, p *natstest.P) {
 			r.mu.Unlock()
 		}
 		r.faced.Add(1)
-		r.until(t, linearBetween, "operations after "+kind)
-		t.Logf("%s of server %d (leader was %d): %s until %d operations were done after it", kind, victim, leader, time.Since(began).Round(time.Millisecond), linearBetween)
+		r.until(t, linearBetween, nobody, "writes after "+kind)
+		t.Logf("%s of server %d (leader was %d): %s until %d writes were answered after it", kind, victim, leader, time.Since(began).Round(time.Millisecond), linearBetween)
 	}
 }

@@ -55,7 +55,7 @@ func (d deaf) Tail(ctx context.Context, _ domain.Position, _ func(eventstore.Mes
 // caught wants the checker to refuse what a run brings within some rounds.
 func caught(t *testing.T, run func(t *testing.T) *linearRun) {
 	t.Helper()
-	const rounds = 10
+	const rounds = 50
 	for round := range rounds {
 		r := run(t)
 		if result, _ := porcupine.CheckOperationsVerbose(linearModel, r.history, processWait); result == porcupine.Illegal {
@@ -80,7 +80,7 @@ func pair(t *testing.T, second func(log *eventstore.Log, js jetstream.JetStream)
 	}
 	r := newLinearRun(t, 0, 1, []engine.Level{engine.Linearizable}, nil, linearEngine(t, log, "good", false), second(log, js))
 	stop := r.work(t, 3)
-	r.until(t, 200, "operations of a pair")
+	r.until(t, 120, nobody, "writes of a pair")
 	stop()
 	return r
 }

@@ -32,7 +32,7 @@ type linearRun struct {
 
 	begin time.Time
 	done  atomic.Bool
-	ops   atomic.Int64
+	ops   atomic.Int64   // that were answered, or may have happened
 	acked []atomic.Int64 // by engine: writes whose outcome was answered
 	faced atomic.Int64   // faults
 
@@ -96,16 +96,34 @@ func linearRequest(c domain.Command) engine.Request {
 
 func (r *linearRun) now() int64 { return int64(time.Since(r.begin)) }
 
-// work lets so many clients of each engine work until stop is called, or the test ends.
+// readPause is how long a client that only reads rests in between, so that histories stay short.
+const readPause = 20 * time.Millisecond
+
+// work lets so many clients of each engine work until stop is called, or the test ends; and one for each level that only reads:
+// the others wait for their writes when the log is away, and see little of what is shown then.
 func (r *linearRun) work(t *testing.T, clients int) (stop func()) {
 	var working sync.WaitGroup
+	next := 0
 	for e := range r.engines {
-		for c := range clients {
+		for range clients {
+			client := next
 			working.Go(func() {
 				for !r.done.Load() {
-					r.step(e, e*clients+c)
+					r.step(e, client)
 				}
 			})
+			next++
+		}
+		for _, level := range r.levels {
+			client := next
+			working.Go(func() {
+				for ; !r.done.Load(); time.Sleep(readPause) {
+					ctx, cancel := context.WithTimeout(context.Background(), linearPatience)
+					r.read(ctx, e, client, linearOp{kind: "read", world: r.first + rand.IntN(r.worlds)}, level)
+					cancel()
+				}
+			})
+			next++
 		}
 	}
 	stop = func() { r.done.Store(true); working.Wait() }
@@ -113,15 +131,8 @@ func (r *linearRun) work(t *testing.T, clients int) (stop func()) {
 	return stop
 }
 
-// until waits for so many more operations.
-func (r *linearRun) until(t *testing.T, more int64, why string) {
-	t.Helper()
-	wanted := r.ops.Load() + more
-	faultUntil(t, why, func() bool { return r.ops.Load() >= wanted })
-}
-
-// untilOthers waits until so many more writes were answered by engines other than one.
-func (r *linearRun) untilOthers(t *testing.T, one int, more int64, why string) {
+// until waits until so many more writes were answered by engines other than one; by all of them if that is nobody.
+func (r *linearRun) until(t *testing.T, more int64, one int, why string) {
 	t.Helper()
 	count := func() (n int64) {
 		for e := range r.acked {
@@ -135,6 +146,12 @@ func (r *linearRun) untilOthers(t *testing.T, one int, more int64, why string) {
 	faultUntil(t, why, func() bool { return count() >= wanted })
 }
 
+// nobody is no engine.
+const nobody = -1
+
+// linearPatience of clients is shorter than that of an engine without contact, so that they go on.
+const linearPatience = 10 * time.Second
+
 // step is one operation of a client.
 func (r *linearRun) step(e, client int) {
 	op := linearOp{world: r.first + rand.IntN(r.worlds), which: rand.IntN(2), to: rand.IntN(2), role: domain.BuiltInRoles[rand.IntN(3)]}
@@ -145,15 +162,13 @@ func (r *linearRun) step(e, client int) {
 	if op.kind == "create key" || op.kind == "revoke key" {
 		op.which = rand.IntN(linearKeys)
 	}
-	// Shorter than that of an engine without contact, so that clients go on.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), linearPatience)
 	defer cancel()
 	if op.kind == "read" {
 		r.read(ctx, e, client, op, r.levels[rand.IntN(len(r.levels))])
 	} else {
 		r.write(ctx, e, client, op)
 	}
-	r.ops.Add(1)
 }
 
 func (r *linearRun) read(ctx context.Context, e, client int, op linearOp, level engine.Level) {
@@ -176,6 +191,7 @@ func (r *linearRun) read(ctx context.Context, e, client int, op linearOp, level 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ok++
+	r.ops.Add(1)
 	if r.strong[level] {
 		r.add(client, op, call, linearAnswer{read: seen}, returned)
 	}
@@ -192,6 +208,9 @@ func (r *linearRun) write(ctx context.Context, e, client int, op linearOp) {
 	errors.As(err, &known)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if known == nil || !linearNothingHappened[known.Reason] {
+		r.ops.Add(1)
+	}
 	switch {
 	case err == nil:
 		r.ok++

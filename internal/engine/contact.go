@@ -47,13 +47,21 @@ func (e *Engine) probe(ctx context.Context) error {
 		return err
 	}
 	// The leader read its clock somewhere between question and answer.
-	e.skew.Store(int64(tip.Time.Sub(clock.Add(time.Since(asked) / 2))))
+	e.compared.Store(&comparison{clock: clock.Round(0), at: asked, skew: clock.Add(time.Since(asked) / 2).Sub(tip.Time)})
 	if err := e.catchUp(ctx, tip.Last); err != nil {
 		return err
 	}
 	// A leader that was cut off answers as before for a while; what it has is as old as its last word from the others.
 	e.current(asked.Add(-tip.Heard))
 	return nil
+}
+
+// comparison is of this server's clock with the broker's. A clock that jumps afterwards is found out without asking again, by
+// the time that has passed, which no clock can change.
+type comparison struct {
+	clock time.Time // this server's
+	at    time.Time // the same moment, by the monotonic clock
+	skew  time.Duration
 }
 
 // current records that the state was current at a moment.
@@ -95,7 +103,10 @@ func (e *Engine) usable() error {
 
 // clockSane is an error if deciding now would put a wrong time into the log.
 func (e *Engine) clockSane(now time.Time, s *domain.State) error {
-	skew := -time.Duration(e.skew.Load())
+	var skew time.Duration
+	if c := e.compared.Load(); c != nil {
+		skew = c.skew + now.Round(0).Sub(c.clock) - time.Since(c.at)
+	}
 	if ahead := now.Sub(s.Time); s.Position > 0 && -ahead > MaxClockSkew {
 		skew = ahead
 	}

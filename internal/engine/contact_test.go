@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +26,22 @@ func TestClockSkew(t *testing.T) {
 			refused(t, e, createOrg("a"), ClockSkew)
 		})
 	}
+}
+
+// A clock that jumps is found out by the very next command, though clocks were compared before. Fails if the comparison counts
+// until the next one: tried.
+func TestClockJump(t *testing.T) {
+	t.Parallel()
+	log := openLog(t)
+	var ahead atomic.Int64
+	e := start(t, log, func(c *Config) { c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } })
+	for i, jump := range []time.Duration{10 * time.Second, -10 * time.Second, 365 * 24 * time.Hour} {
+		must(t, e, createOrg(fmt.Sprint("before", i)))
+		ahead.Store(int64(jump))
+		refused(t, e, createOrg(fmt.Sprint("behind", i)), ClockSkew)
+		ahead.Store(0)
+	}
+	must(t, e, createOrg("after"))
 }
 
 // A commit from the future, as of a server that was let go on with a wrong clock, is not gone past either: no commit is

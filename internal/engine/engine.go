@@ -81,9 +81,9 @@ type Engine struct {
 	queue  chan *waiting
 	closed chan struct{} // when nobody takes from the queue any more
 
-	freshAt atomic.Int64 // when the state was last known to be current, by the monotonic clock since begin
-	skew    atomic.Int64 // broker's clock minus ours
-	begin   time.Time
+	freshAt  atomic.Int64 // when the state was last known to be current, by the monotonic clock since begin
+	compared atomic.Pointer[comparison]
+	begin    time.Time
 
 	snapshots snapshots
 
