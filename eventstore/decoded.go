@@ -23,9 +23,10 @@ type Replayer interface {
 }
 
 const (
-	// batchSize is how many messages are handed from one goroutine to the next at once, because handing over costs as much as
-	// decoding a small one.
-	batchSize = 128
+	// batchSize and batchBytes are how many messages are handed from one goroutine to the next at once, because handing over costs
+	// as much as decoding a small one.
+	batchSize  = 128
+	batchBytes = 1 << 20
 	// batchesAhead is how many batches may wait for fn.
 	batchesAhead = 8
 )
@@ -76,7 +77,8 @@ func ReplayDecoded(ctx context.Context, log Replayer, from, to domain.Position, 
 			return nil
 		}
 		replayErr = log.Replay(ctx, from, to, func(m Message) error {
-			if b.messages = append(b.messages, m); len(b.messages) < batchSize {
+			b.messages = append(b.messages, m)
+			if b.bytes += len(m.Data); len(b.messages) < batchSize && b.bytes < batchBytes {
 				return nil
 			}
 			return send()
@@ -104,6 +106,7 @@ func ReplayDecoded(ctx context.Context, log Replayer, from, to domain.Position, 
 // batch is some messages on their way.
 type batch struct {
 	messages []Message
+	bytes    int
 	parsed   []parsed
 	hashes   []domain.Hash
 	done     chan struct{}

@@ -12,7 +12,7 @@ import (
 )
 
 // What the levels short of linearizable may answer is said in docs/ARCHITECTURE.md: a state that this server has, that is not
-// older than a token, or than what the stream's leader knows. linearJudge holds every read by one of them to it.
+// older than a token, or than what the stream's leader knows. judge holds every read by one of them to it.
 
 // linearJudged counts what a level's reads were.
 type linearJudged struct {

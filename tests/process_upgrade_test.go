@@ -109,7 +109,7 @@ func (s *upgradeServer) shows(t *testing.T, token string, format, server uint32)
 // serve, what is new is refused, and so is to raise the log's format. When the last one is gone the format is raised and what is
 // new works, still under load; a server of this version then refuses to start. Nothing is lost or doubled.
 //
-// Without writable the old servers stop at the first DefinePlan; with Older answering nothing the format is raised under them, and
+// Without writable what is new is written while old servers run; with Older answering nothing the format is raised under them, and
 // they stop; with load of snapshots not looking at the format, the old server starts in the end: all tried.
 func TestProcessRollingUpgrade(t *testing.T) {
 	t.Parallel()
