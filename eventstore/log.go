@@ -126,6 +126,10 @@ func (l *Log) Tip(ctx context.Context) (Tip, error) {
 	if err != nil {
 		return Tip{}, fmt.Errorf("ask for the end of the log: %w", err)
 	}
+	if info.Cluster != nil && info.Cluster.Leader == "" {
+		// A replica that knows no leader answers for itself: it knows neither the end of the log nor who is there.
+		return Tip{}, errors.New("ask for the end of the log: the stream has no leader")
+	}
 	return Tip{Last: domain.Position(info.State.LastSeq), Time: info.TimeStamp, Heard: heard(info.Cluster)}, nil
 }
 

@@ -22,6 +22,9 @@ const (
 	directGetSubject = "$JS.API.DIRECT.GET." + StreamName
 	leaderGetSubject = "$JS.API.STREAM.MSG.GET." + StreamName
 	codeNoMessage    = jetstream.ErrorCode(10037)
+	// soonEnough is how long a replica may take to answer before the question is put once more, most likely to another one: one
+	// that was cut off swallows every third question.
+	soonEnough = 250 * time.Millisecond
 )
 
 // getRequest asks for the message at Sequence, or, with NextFor, for the first one from there on.
@@ -62,7 +65,12 @@ func (l *Log) get(ctx context.Context, req getRequest) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	reply, err := l.conn.RequestWithContext(ctx, directGetSubject, body)
+	impatient, stop := context.WithTimeout(ctx, soonEnough)
+	reply, err := l.conn.RequestWithContext(impatient, directGetSubject, body)
+	stop()
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		reply, err = l.conn.RequestWithContext(ctx, directGetSubject, body)
+	}
 	if errors.Is(err, nats.ErrNoResponders) {
 		// No replica serves direct gets, or the message itself reads "Status: 503".
 		return l.getFromLeader(ctx, body)

@@ -99,7 +99,7 @@ func TestFaultSlowWatcher(t *testing.T) {
 	}
 	alone, issued := slowWrite(t, api, org.Org.Id, commands, "alone")
 
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), soak(processWait, 10*processWait))
 	defer cancel()
 	from := uint64(0)
 	watchAll, readAll := slowWatcher(t, p.url)
