@@ -20,6 +20,7 @@ import (
 
 	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/internal/rpc"
 )
 
@@ -83,8 +84,18 @@ func (s *apiServer) mark() apiMark {
 // unchanged fails if anything was written since.
 func (m apiMark) unchanged(t testing.TB, s *apiServer) {
 	t.Helper()
-	if now := s.mark(); now != m {
-		t.Errorf("the log went from %d to %d, digest %s to %s; nothing may change", m.position, now.position, m.digest, now.digest)
+	now := s.mark()
+	if now == m {
+		return
+	}
+	// With several servers a refusal is proven by a commit without entries.
+	entries := 0
+	err := s.Engine.Commits(context.WithoutCancel(t.Context()), m.position+1, now.position, func(c engine.Commit) error {
+		entries += len(c.Entries)
+		return nil
+	})
+	if err != nil || entries > 0 || now.position == m.position {
+		t.Errorf("the log went from %d to %d with %d entries (%v), digest %s to %s; nothing may change", m.position, now.position, entries, err, m.digest, now.digest)
 	}
 }
 

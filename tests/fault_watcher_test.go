@@ -161,14 +161,14 @@ func TestFaultSlowWatcher(t *testing.T) {
 			doubled++
 		}
 	}
+	if lost+doubled > 0 {
+		t.Fatalf("the watcher missed %d of %d, got %d twice; %v", lost, len(issued), doubled, watching[0].Err())
+	}
 	end := killPosition(t, api)
 	for at := uint64(1); at <= uint64(end); at++ {
 		if !reading.Receive() || reading.Msg().Position != at {
 			t.Fatalf("reading the log on: %v, %v, expected position %d", reading.Msg().GetPosition(), reading.Err(), at)
 		}
-	}
-	if lost+doubled > 0 {
-		t.Errorf("the watcher missed %d of %d, got %d twice; %v", lost, len(issued), doubled, watching[0].Err())
 	}
 	cancel()
 	faultFigures{issued: len(issued), acknowledged: len(issued), lost: lost, doubled: doubled, recovery: recovery}.report(t,

@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -153,7 +155,7 @@ func TestProcessRestoredOlderCopy(t *testing.T) {
 				t.Errorf("the server is at %d, expected %d", at, end)
 			}
 			if !whole {
-				r.passedOver(t, newer, fmt.Sprintf("the log ends at %d: an older copy of it was restored", end))
+				r.passedOver(t, newer, fmt.Sprintf("the log ends at %d, as after the restore of an older copy", end))
 			}
 			want := func(what, token string, code connect.Code, reason string) {
 				t.Helper()
@@ -171,7 +173,20 @@ func TestProcessRestoredOlderCopy(t *testing.T) {
 			want("what was kept", kept, 0, "")
 			r.stop(t, syscall.SIGTERM)
 
-			// The newer snapshot is now of a position that the log has again, with another commit there.
+			// The newer snapshot was deleted. Put back as well, it is of a position that the log has again, with another commit there.
+			if !whole {
+				name := filepath.Join("snapshots", fmt.Sprintf("snapshot-%020d", newer))
+				if _, err := os.Stat(filepath.Join(back, name)); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the refused snapshot is still there: %v", err)
+				}
+				content, err := os.ReadFile(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(back, name), content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
 			r = restoreServe(t, back, r.names)
 			if !whole {
 				r.passedOver(t, newer, "it was made behind another commit than the log has there")

@@ -112,7 +112,7 @@ func (e *Engine) clockSane(now time.Time, s *domain.State) error {
 	}
 	if skew.Abs() > MaxClockSkew {
 		return domain.Errorf(domain.CodeUnavailable, ClockSkew,
-			"this server's clock is %s off the log's; set it right, or ask another server", skew.Round(time.Millisecond))
+			"this server's clock is %s off the log's; set it right, or ask another server", skew.Round(100*time.Millisecond))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 	// commandTimeout is how long a caller waits at most; while the log is away it is better told so than kept.
 	commandTimeout = 15 * time.Second
 	// raceMax is how often a group is decided again after losing a race before its callers are told.
-	raceMax = 100
+	raceMax = 1000
 	// settleWait is how long the next position is waited for before the same bytes are sent again.
 	settleWait = 250 * time.Millisecond
 )

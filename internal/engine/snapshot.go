@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,10 @@ func (e *Engine) restore(ctx context.Context) {
 		}
 		if err != nil {
 			e.cfg.Logger.Warn("a snapshot is not used", "position", at, "error", err)
+			if errors.Is(err, errOtherLog) {
+				// It never will be, and would pass for one that another server has just written.
+				_ = e.cfg.Snapshots.Drop(ctx, func(other domain.Position, _ int) bool { return other == at })
+			}
 			continue
 		}
 		e.cfg.Logger.Info("snapshot loaded", "position", at, "took", time.Since(began).Round(time.Millisecond))
@@ -85,6 +90,9 @@ func (e *Engine) restore(ctx context.Context) {
 	}
 }
 
+// errOtherLog is what ofThisLog answers for a snapshot that this log did not come by.
+var errOtherLog = errors.New("it is of another log, or of a part that is no more")
+
 // ofThisLog is an error unless the log holds, at the snapshot's position, the message that it was made behind.
 func (e *Engine) ofThisLog(ctx context.Context, s *domain.State) error {
 	tip, err := e.log.Tip(ctx)
@@ -92,7 +100,7 @@ func (e *Engine) ofThisLog(ctx context.Context, s *domain.State) error {
 		return err
 	}
 	if s.Position > tip.Last {
-		return fmt.Errorf("the log ends at %d: an older copy of it was restored", tip.Last)
+		return fmt.Errorf("%w: the log ends at %d, as after the restore of an older copy", errOtherLog, tip.Last)
 	}
 	var hash domain.Hash
 	err = e.log.Replay(ctx, s.Position, s.Position, func(m eventstore.Message) error {
@@ -100,7 +108,7 @@ func (e *Engine) ofThisLog(ctx context.Context, s *domain.State) error {
 		return nil
 	})
 	if err == nil && hash != s.Hash {
-		err = fmt.Errorf("it was made behind another commit than the log has there, whose hash is %s", hash)
+		err = fmt.Errorf("%w: it was made behind another commit than the log has there, whose hash is %s", errOtherLog, hash)
 	}
 	return err
 }

@@ -128,16 +128,17 @@ func TestStartPassesOverBadSnapshots(t *testing.T) {
 	})
 }
 
-// A log that is shorter than the snapshot, or another, as after a restore of an older copy, is not continued behind it. Fails
-// if ofThisLog answers nil: tried.
+// A log that is shorter than the snapshot, or another, as after a restore of an older copy, is not continued behind it, and
+// the snapshot is deleted. Fails if ofThisLog answers nil, and without the Drop in restore: both tried.
 func TestSnapshotOfAnotherLogIsRefused(t *testing.T) {
 	t.Parallel()
-	_, with := snapshotDir(t)
-	first := start(t, openLog(t), with)
-	writeOrgs(t, first, 0, 40)
-	eventually(t, "a snapshot is there", func() bool { return first.Stats().Snapshot > 30 })
-	first.Close()
 	for name, length := range map[string]int{"shorter": 3, "longer": 60} {
+		dir, with := snapshotDir(t)
+		first := start(t, openLog(t), with)
+		writeOrgs(t, first, 0, 40)
+		eventually(t, "a snapshot is there", func() bool { return first.Stats().Snapshot > 30 })
+		first.Close()
+		others := snapshotFiles(t, dir)
 		log := openLog(t)
 		e := start(t, log, nil)
 		writeOrgs(t, e, 500, 500+length)
@@ -145,6 +146,11 @@ func TestSnapshotOfAnotherLogIsRefused(t *testing.T) {
 		e.Close()
 		if n := restarted(t, log, want, with); n < int(want.Position) {
 			t.Errorf("%s: %d of %d positions were replayed", name, n, want.Position)
+		}
+		for _, file := range snapshotFiles(t, dir) {
+			if slices.Contains(others, file) {
+				t.Errorf("%s: %s would pass for a snapshot of another server", name, file)
+			}
 		}
 	}
 }
