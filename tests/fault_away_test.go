@@ -143,8 +143,8 @@ const gapMargin = 3 * time.Second
 // reasons that the documentation names, and are done once each when it is back. Access checks go on from memory for the
 // contact gap, then are unavailable, and are answered again when it is back.
 //
-// With Fresh answering nil they are never unavailable; without the guard in Append commands are doubled; with Recall
-// forgetting everything repeated ones are refused: all tried.
+// With Fresh answering nil they are never unavailable; without the guard in Append the log is full of void positions: both
+// tried.
 func TestFaultLogServerAway(t *testing.T) {
 	t.Parallel()
 	for _, away := range soak([]time.Duration{3 * time.Second, 8 * time.Second}, []time.Duration{3 * time.Second, 30 * time.Second}) {

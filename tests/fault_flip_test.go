@@ -238,7 +238,8 @@ func flipSize(t *testing.T, f *flipped, file string) int {
 // with the position. (Where it says how long the headers are, the broker's own checksum does not notice: there a reader is
 // given other bytes, flagged as void, and stops at the next commit, which names the hash of the right ones.)
 //
-// Without checkStore the next start brings a shorter log or none at all: tried.
+// Without checkStore the next start is refused for a gap, or waits without end for the newest commit if that is the one: both
+// seen.
 func TestFaultBitFlipsUnderARunningServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -39,6 +39,19 @@ func (e *Engine) keepProbing(ctx context.Context) {
 	}
 }
 
+// reachWait is how long a start waits for a cluster that is choosing its leaders.
+const reachWait = 15 * time.Second
+
+// reach waits until the log's leader answers.
+func (e *Engine) reach(ctx context.Context) error {
+	for began := time.Now(); ; {
+		_, err := e.log.Tip(ctx)
+		if err == nil || time.Since(began) > reachWait || !pause(ctx, 100*time.Millisecond) {
+			return err
+		}
+	}
+}
+
 // probe catches up with the end of the log as the stream's leader knows it.
 func (e *Engine) probe(ctx context.Context) error {
 	asked, clock := time.Now(), e.cfg.Clock()

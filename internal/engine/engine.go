@@ -131,6 +131,9 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	e.state.Store(&domain.State{})
 	e.moved.init()
 	began := time.Now()
+	if err := e.reach(ctx); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
 	e.restore(ctx)
 	from := e.State().Position
 	if err := e.probe(ctx); err != nil {

@@ -69,6 +69,27 @@ type P struct {
 // end with the test. The test's TestMain must call RunServerIfAsked.
 func Processes(t testing.TB, n int) *P {
 	t.Helper()
+	// Servers that start at the same moment sometimes do not find together for a minute; beginning anew is quicker.
+	const attempts = 4
+	for attempt := range attempts {
+		p := processes(t, n)
+		t.Cleanup(func() { p.end(t) })
+		if attempt == attempts-1 {
+			p.AwaitReady(t)
+			return p
+		}
+		for deadline := time.Now().Add(wait / 3); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if p.ready() {
+				return p
+			}
+		}
+		p.end(t)
+	}
+	return nil
+}
+
+func processes(t testing.TB, n int) *P {
+	t.Helper()
 	p := &P{running: make([]*exec.Cmd, n), stdin: make([]io.Closer, n), routes: &routes{cut: -1, moved: make(chan struct{})}}
 	ports := freePorts(t, 2*n)
 	var proxies []string
@@ -80,19 +101,19 @@ func Processes(t testing.TB, n int) *P {
 			Name: fmt.Sprintf("n%d", i), Dir: t.TempDir(), Advertise: proxies[i], Port: ports[i], ClusterPort: ports[n+i], Routes: proxies,
 		})
 	}
-	t.Cleanup(func() {
-		p.Heal()
-		for i := range p.running {
-			p.Resume(t, i)
-			p.Kill(i)
-		}
-		p.routes.close()
-	})
 	for i := range n {
 		p.Start(t, i)
 	}
-	p.AwaitReady(t)
 	return p
+}
+
+func (p *P) end(t testing.TB) {
+	p.Heal()
+	for i := range p.running {
+		p.Resume(t, i)
+		p.Kill(i)
+	}
+	p.routes.close()
 }
 
 // URL is the address of server i for clients, the same after a restart.
@@ -167,16 +188,22 @@ func (p *P) any(t testing.TB) *nats.Conn {
 // AwaitReady waits until every server knows the leader of the cluster.
 func (p *P) AwaitReady(t testing.TB) {
 	t.Helper()
+	until(t, "every server to know the leader of the cluster", p.ready)
+}
+
+func (p *P) ready() bool {
 	for i := range p.options {
-		until(t, fmt.Sprintf("server %d to know the leader of the cluster", i), func() bool {
-			conn, err := nats.Connect(p.URL(i), nats.Timeout(time.Second))
-			if err != nil {
-				return false
-			}
-			defer conn.Close()
-			return conn.ConnectedServerName() == p.options[i].Name && succeeded(conn, "$JS.API.INFO")
-		})
+		conn, err := nats.Connect(p.URL(i), nats.Timeout(time.Second))
+		if err != nil {
+			return false
+		}
+		ok := conn.ConnectedServerName() == p.options[i].Name && succeeded(conn, "$JS.API.INFO")
+		conn.Close()
+		if !ok {
+			return false
+		}
 	}
+	return true
 }
 
 // StepDown makes the leader of a stream give up, and returns when the stream has a leader again.

@@ -69,6 +69,10 @@ func (r *routes) set(cut int) {
 
 func (r *routes) close() {
 	r.mu.Lock()
+	if r.ended {
+		r.mu.Unlock()
+		return
+	}
 	r.ended = true
 	for _, c := range r.all {
 		c.Close()
