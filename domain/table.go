@@ -74,6 +74,14 @@ func (t Table[K, V]) changed(next *trie[K, V]) Table[K, V] {
 // loading is the table in a batch: from now on With and Without change it in place, and nobody else may read it, until loaded.
 func (t Table[K, V]) loading() Table[K, V] { return Table[K, V]{t.t.edited()} }
 
+func (t *Table[K, V]) setLoading(on bool) {
+	if on {
+		*t = t.loading()
+	} else {
+		*t = t.loaded()
+	}
+}
+
 // sized is an empty table in a batch, with room for n pairs.
 func sized[K ~string, V any](_ Table[K, V], n int) Table[K, V] {
 	t := Table[K, V]{}.loading()

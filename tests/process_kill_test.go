@@ -3,7 +3,6 @@ package tests
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -220,21 +219,15 @@ func replayTwice(t *testing.T, log engine.Log, to domain.Position) (*domain.Stat
 		t.Errorf("replayed twice up to %d: %s, then %s", to, state.Digest(), again.Digest())
 	}
 	found := map[string][]killEntry{}
-	var parent domain.Hash
-	err = log.Replay(processContext(t), 1, to, func(m eventstore.Message) error {
-		commit, err := eventstore.Decode(m.Data, m.Position, parent)
-		parent = eventstore.HashOf(m.Data)
-		for _, e := range commit.GetEntries() {
+	err = eventstore.ReplayDecoded(processContext(t), log, 1, to, domain.Hash{}, func(d eventstore.Decoded) error {
+		for _, e := range d.Commit.GetEntries() {
 			if id := e.GetIdempotency(); id != nil {
 				// By the client's name for the request, or without one by what its key became.
 				name := cmp.Or(e.GetRequest().GetRequestId(), string(id.Key))
-				found[name] = append(found[name], killEntry{m.Position, e})
+				found[name] = append(found[name], killEntry{d.Position, e})
 			}
 		}
-		if errors.Is(err, eventstore.ErrVoid) {
-			return nil // counted by the state
-		}
-		return err
+		return nil // void positions are counted by the state
 	})
 	if err != nil {
 		t.Error(err)

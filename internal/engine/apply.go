@@ -63,17 +63,20 @@ func (e *Engine) passed(m eventstore.Decoded) {
 		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position)
 		return
 	}
-	e.noted(m.Position, m.Commit)
-	if e.cfg.Erased == nil {
-		return
-	}
+	events, erasure := 0, false
 	for _, entry := range m.Commit.Entries {
+		events += len(entry.Events)
 		for _, event := range entry.Events {
+			if event.GetUserErased() == nil {
+				continue
+			}
+			erasure = true
 			for _, subject := range e.State().ErasedBy(event) {
 				e.cfg.Erased(subject)
 			}
 		}
 	}
+	e.noted(m.Position, events, erasure)
 }
 
 // follow reads the log live.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
 )
 
 // Reasons of errors that the engine gives.
@@ -42,12 +43,12 @@ func (e *Engine) keepProbing(ctx context.Context) {
 // reachWait is how long a start waits for a cluster that is choosing its leaders.
 const reachWait = 15 * time.Second
 
-// reach waits until the log's leader answers.
-func (e *Engine) reach(ctx context.Context) error {
+// reach waits until the log's leader tells its end.
+func (e *Engine) reach(ctx context.Context) (eventstore.Tip, error) {
 	for began := time.Now(); ; {
-		_, err := e.log.Tip(ctx)
+		tip, err := e.log.Tip(ctx)
 		if err == nil || time.Since(began) > reachWait || !pause(ctx, 100*time.Millisecond) {
-			return err
+			return tip, err
 		}
 	}
 }

@@ -119,6 +119,9 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.ContactGap == 0 {
 		cfg.ContactGap = DefaultContactGap
 	}
+	if cfg.Erased == nil {
+		cfg.Erased = func(string) {}
+	}
 	cfg.SnapshotEvery = cmp.Or(cfg.SnapshotEvery, DefaultSnapshotEvery)
 	cfg.SnapshotPause = cmp.Or(cfg.SnapshotPause, DefaultSnapshotPause)
 	if cfg.Logger == nil {
@@ -131,10 +134,11 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 	e.state.Store(&domain.State{})
 	e.moved.init()
 	began := time.Now()
-	if err := e.reach(ctx); err != nil {
+	tip, err := e.reach(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	e.restore(ctx)
+	e.restore(ctx, tip.Last)
 	from := e.State().Position
 	if err := e.probe(ctx); err != nil {
 		return nil, fmt.Errorf("start: %w", err)

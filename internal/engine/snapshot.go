@@ -9,7 +9,6 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
-	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
 const (
@@ -31,16 +30,8 @@ type snapshots struct {
 	due    chan struct{}
 }
 
-// noted counts a commit that the state has passed.
-func (e *Engine) noted(at domain.Position, c *eventv1.Commit) {
-	events := 0
-	erasure := false
-	for _, entry := range c.Entries {
-		events += len(entry.Events)
-		for _, event := range entry.Events {
-			erasure = erasure || event.GetUserErased() != nil
-		}
-	}
+// noted counts the events of a commit that the state has passed.
+func (e *Engine) noted(at domain.Position, events int, erasure bool) {
 	if erasure {
 		e.snapshots.erased.Store(int64(at))
 	}
@@ -52,9 +43,9 @@ func (e *Engine) noted(at domain.Position, c *eventv1.Commit) {
 	}
 }
 
-// restore begins with the newest snapshot that is good and of this log, if there is one. Whatever is wrong with a snapshot is
+// restore begins with the newest snapshot that is good and of this log, which ends at a position, if there is one. Whatever is wrong with a snapshot is
 // logged and costs nothing but time.
-func (e *Engine) restore(ctx context.Context) {
+func (e *Engine) restore(ctx context.Context, end domain.Position) {
 	if e.cfg.Snapshots == nil {
 		return
 	}
@@ -66,7 +57,7 @@ func (e *Engine) restore(ctx context.Context) {
 		began := time.Now()
 		s, err := e.cfg.Snapshots.Load(ctx, at)
 		if err == nil {
-			err = e.ofThisLog(ctx, s)
+			err = e.ofThisLog(ctx, s, end)
 		}
 		if err != nil {
 			e.cfg.Logger.Warn("a snapshot is not used", "position", at, "error", err)
@@ -82,9 +73,7 @@ func (e *Engine) restore(ctx context.Context) {
 		e.snapshots.newest.Store(uint64(at))
 		for subject := range s.Erased().All() {
 			// The server that folded the erasure may have ended before the key was destroyed.
-			if e.cfg.Erased != nil {
-				e.cfg.Erased(subject)
-			}
+			e.cfg.Erased(subject)
 		}
 		return
 	}
@@ -93,17 +82,13 @@ func (e *Engine) restore(ctx context.Context) {
 // errOtherLog is what ofThisLog answers for a snapshot that this log did not come by.
 var errOtherLog = errors.New("it is of another log, or of a part that is no more")
 
-// ofThisLog is an error unless the log holds, at the snapshot's position, the message that it was made behind.
-func (e *Engine) ofThisLog(ctx context.Context, s *domain.State) error {
-	tip, err := e.log.Tip(ctx)
-	if err != nil {
-		return err
-	}
-	if s.Position > tip.Last {
-		return fmt.Errorf("%w: the log ends at %d, as after the restore of an older copy", errOtherLog, tip.Last)
+// ofThisLog is an error unless the log, which ends at a position, holds at the snapshot's the message that it was made behind.
+func (e *Engine) ofThisLog(ctx context.Context, s *domain.State, end domain.Position) error {
+	if s.Position > end {
+		return fmt.Errorf("%w: the log ends at %d, as after the restore of an older copy", errOtherLog, end)
 	}
 	var hash domain.Hash
-	err = e.log.Replay(ctx, s.Position, s.Position, func(m eventstore.Message) error {
+	err := e.log.Replay(ctx, s.Position, s.Position, func(m eventstore.Message) error {
 		hash = eventstore.HashOf(m.Data)
 		return nil
 	})

@@ -47,9 +47,9 @@ type Server struct {
 	slow  *slowVerifier
 }
 
-// compressFrom is from how many bytes on an answer is compressed, if the client takes it: compressing a small one costs more than
+// CompressFrom is from how many bytes on an answer is compressed, if the client takes it: compressing a small one costs more than
 // everything else about it.
-const compressFrom = 4 << 10
+const CompressFrom = 4 << 10
 
 // maxMessage is how many bytes a request message may have.
 const maxMessage = 1 << 20
@@ -72,7 +72,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	s := &Server{Config: cfg, rules: rules, slow: newSlowVerifier(cfg.Ring)}
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxMessage),
-		connect.WithCompressMinBytes(compressFrom),
+		connect.WithCompressMinBytes(CompressFrom),
 		connect.WithCodec(protoCodec{}),
 		connect.WithInterceptors(&gate{s}),
 		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, p any) error {

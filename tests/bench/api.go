@@ -11,16 +11,13 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/tenurehq/tenure/internal/edge"
+	"github.com/tenurehq/tenure/internal/rpc"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
 )
 
 // apiCallers is how many callers call over the network at once.
 const apiCallers = 64
-
-// emptyCompressFrom is what the API's handlers compress from. The empty methods must do the same: by itself Connect compresses
-// even an empty answer, which costs half as much again as all the rest of it, and would make a floor that is easily met.
-const emptyCompressFrom = 4 << 10
 
 // api is what goes over Connect, from a client in this process, beside methods of the same names that take the same requests
 // over the same kind of server and do nothing.
@@ -147,7 +144,9 @@ func (nothing) VerifyKey(context.Context, *tenurev1.VerifyKeyRequest) (*tenurev1
 }
 
 func serveEmpty() (url string, stop func()) {
-	small := connect.WithCompressMinBytes(emptyCompressFrom)
+	// As the API does: by itself Connect compresses even an empty answer, which costs half as much again as all the rest of it, and
+	// would make a floor that is easily met.
+	small := connect.WithCompressMinBytes(rpc.CompressFrom)
 	mux := http.NewServeMux()
 	mux.Handle(tenurev1connect.NewKeyServiceHandler(nothing{}, small))
 	mux.Handle(tenurev1connect.NewMemberServiceHandler(nothing{}, small))

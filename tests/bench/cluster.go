@@ -18,7 +18,6 @@ func cluster(s sizes) (rows []row) {
 	t := &standIn{}
 	defer t.end()
 	c := natstest.Cluster(t, 3)
-	share := 560
 	var engines []*engine.Engine
 	for i := range 3 {
 		log := must(eventstore.Open(context.Background(), eventstore.Config{Conn: c.Connect(t, i), Replicas: 3}))
@@ -33,6 +32,8 @@ func cluster(s sizes) (rows []row) {
 		}
 	}()
 	w := fill(s, engines[0])
+	w.s = engines[0].State()
+	share := w.share()
 	var publishers []func(caller, i int)
 	for i := range engines {
 		publishers = append(publishers, barePublish(c.Connect(t, i), "BARE", share, 3))

@@ -59,8 +59,7 @@ func main() {
 	small := flag.Bool("quick", false, "small sizes: shows that it works, not how fast")
 	jsonFile := flag.String("json", "", "write the table here as well, as JSON")
 	round := flag.Duration("round", 0, "how long a measurement lasts (default 2s, 50ms with -quick)")
-	profiles := flag.String("cpuprofile", "", "write a CPU profile of each group into this directory")
-	flag.StringVar(profiles, "profile", "", "the same as -cpuprofile")
+	profiles := flag.String("profile", "", "write a CPU profile of each group into this directory")
 	flag.Parse()
 	s := full
 	if *small {

@@ -6,7 +6,7 @@ import (
 )
 
 // startCollection is the garbage collector's target while a state is folded: nearly all that is made then stays, so looking
-// through it half as often loses little memory and saves a fifth of the time.
+// through it half as often finds little less.
 const startCollection = 200
 
 // FewerCollections makes the garbage collector wait longer, as while a server starts, until the function it answers is called.
