@@ -4,7 +4,7 @@
 # The log's tests wait for the disk with a deadline, so they run first and alone; ./... then takes their result as it is.
 # tenure_next builds the version after this one, for what happens between two formats of the log.
 test:
-	go test -race ./eventstore
+	go test -race -timeout 20m ./eventstore
 	go test -race -tags tenure_next -run Format ./eventstore ./internal/engine
 	go test -race -timeout 20m ./...
 
