@@ -110,7 +110,7 @@ func (s *State) derived(part any) bool {
 }
 
 func (s *State) derive() {
-	s.emails, s.publicKeys, s.verifiers = sized(s.emails, s.users.Len()), sized(s.publicKeys, s.keys.Len()), sized(s.verifiers, s.keys.Len())
+	s.emails, s.publicKeys, s.verifiers = s.emails.sized(s.users.Len()), s.publicKeys.sized(s.keys.Len()), s.verifiers.sized(s.keys.Len())
 	for id, u := range s.users.All() {
 		if u.EmailDigest != "" {
 			s.emails = s.emails.With(u.EmailDigest, id)
@@ -340,7 +340,7 @@ func (t *Table[K, V]) readSnapshot(in *snapshotReader) {
 	}
 	keys := codecOf(reflect.TypeFor[K]())
 	values := codecOf(reflect.TypeFor[V]())
-	*t = sized(*t, int(min(n, 1<<20)))
+	*t = t.sized(int(min(n, 1<<20)))
 	var p pair[K, V]
 	k, v := reflect.ValueOf(&p.key).Elem(), reflect.ValueOf(&p.value).Elem()
 	for ; n > 0 && in.err == nil; n-- {

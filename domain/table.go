@@ -82,8 +82,8 @@ func (t *Table[K, V]) setLoading(on bool) {
 	}
 }
 
-// sized is an empty table in a batch, with room for n pairs.
-func sized[K ~string, V any](_ Table[K, V], n int) Table[K, V] {
+// sized is an empty table of the same kind in a batch, with room for n pairs.
+func (Table[K, V]) sized(n int) Table[K, V] {
 	t := Table[K, V]{}.loading()
 	t.t.reserve(n)
 	return t
