@@ -273,6 +273,10 @@ func TestFaultBitFlipsUnderARunningServer(t *testing.T) {
 	if read >= uint64(at) || stream.Err() == nil {
 		t.Errorf("position %d of %d is damaged; the log is read up to %d, then: %v", at, f.end, read, stream.Err())
 	}
+	// Behind the damage another position shows that this one does not come any more.
+	if text := fmt.Sprint(stream.Err()); at < f.end && !(strings.Contains(text, "damaged") && strings.Contains(text, fmt.Sprintf("position %d ", at))) {
+		t.Errorf("position %d is damaged, and whoever reads the log is told: %v", at, stream.Err())
+	}
 	if _, err := api.orgs.ListOrgs(processContext(t), &tenurev1.ListOrgsRequest{}); err != nil {
 		t.Errorf("reads: %v", err)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
@@ -44,6 +45,9 @@ func (e *Engine) Messages(ctx context.Context, from, to domain.Position, fn func
 	}
 	if own != nil || err == nil {
 		return own
+	}
+	if errors.Is(err, eventstore.ErrGap) || errors.Is(err, eventstore.ErrChainBroken) {
+		return domain.Errorf(domain.CodeInternal, LogDamaged, "the log is damaged and trying again does not help: %v", err)
 	}
 	return domain.Errorf(domain.CodeUnavailable, NoContact, "the log can't be read now; try again").Because(err)
 }

@@ -17,6 +17,8 @@ const (
 	TooLarge       domain.Reason = "TOO_LARGE"
 	NotCaughtUp    domain.Reason = "NOT_CAUGHT_UP"
 	Stopped        domain.Reason = "STOPPED"
+	// LogDamaged: positions are missing or are not what was written; a server that starts stops there.
+	LogDamaged domain.Reason = "LOG_DAMAGED"
 )
 
 // keepProbing asks for the end of the log again and again: it keeps the state current while a live reader stalls, compares

@@ -54,7 +54,7 @@ func cleanUp() {
 func startApp(dir string) *app.App {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	return must(app.Start(ctx, app.Config{DataDir: dir, Listen: "127.0.0.1:0", AdminKey: adminKey, Logger: silent, SnapshotEvery: 1 << 40}))
+	return must(app.Start(ctx, app.Config{DataDir: dir, Listen: "127.0.0.1:0", AdminKey: adminKey, Logger: silent, SnapshotEvery: 1 << 40, HugePages: true}))
 }
 
 func serving(s sizes) *seeded {

@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/keyring"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -78,6 +79,7 @@ var sharedWorld *world
 func shared(s sizes) *world {
 	if sharedWorld == nil {
 		sharedWorld = built(s)
+		app.UseHugePages(true) // as a server does when it has loaded its state
 	}
 	return sharedWorld
 }
