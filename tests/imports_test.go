@@ -21,9 +21,17 @@ var mayImport = map[string]struct {
 	reason string
 	ours   []string
 }{
-	"domain":                   {"the rules know nobody: no I/O, no clock", []string{events}},
-	"eventstore":               {"the log stores events and knows no use case", []string{"domain", events}},
-	"projections/audit":        {"a projection reads the log's events", []string{"domain", events, api}},
+	"domain":                {"the rules know nobody: no I/O, no clock", []string{events}},
+	"eventstore":            {"the log stores events and knows no use case", []string{"domain", events}},
+	"projections":           {"what a projection is: a reader of the log", []string{"domain", "eventstore"}},
+	"projections/readmodel": {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
+	"projections/runner":    {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
+	"projections/directory": {"a projection folds states into rows", []string{
+		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events,
+	}},
+	"projections/audit": {"a projection reads the log's events", []string{
+		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
+	}},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},
@@ -36,6 +44,7 @@ var mayImport = map[string]struct {
 	"internal/cli/gen": {"reads protos", nil},
 	"internal/tenancy": {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"examples":         {"files", nil},
+	"tests/pgtest":     {"servers of PostgreSQL for tests of every layer", nil},
 	"tests/natstest":   {"servers of NATS for tests of every layer", nil},
 }
 
