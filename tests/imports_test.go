@@ -26,6 +26,7 @@ var mayImport = map[string]struct {
 	"projections":           {"what a projection is: a reader of the log", []string{"domain", "eventstore"}},
 	"projections/readmodel": {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
 	"projections/runner":    {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
+	"projections/usage": {"counts beside the log", []string{"projections/readmodel"}},
 	"projections/directory": {"a projection folds states into rows", []string{
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events,
 	}},
@@ -38,7 +39,8 @@ var mayImport = map[string]struct {
 	"internal/keyring":         {"makes verifiers of events", []string{"internal/sealing/keyfile", events}},
 	"internal/edge":            {"HTTP, and no tenancy", nil},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
-		"domain", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections/audit", events, api, api + "/tenurev1connect",
+		"domain", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
+		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli":     {"a client of the API, and of the log's public format", []string{"internal/tenancy", events, api, api + "/tenurev1connect"}},
 	"internal/cli/gen": {"reads protos", nil},

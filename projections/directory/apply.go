@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
@@ -140,7 +139,7 @@ func (b *batch) writePeople(ctx context.Context, tx *readmodel.Tx, open Opener) 
 		if email == Erased || name == Erased {
 			continue // the log goes on to say so
 		}
-		rows = append(rows, []any{string(id), email, name, strings.ToLower(email + "\n" + name)})
+		rows = append(rows, []any{string(id), email, name, fold(email, name)})
 	}
 	if err := tx.Each("DELETE FROM {}profiles WHERE user_id = $1", gone); err != nil {
 		return err

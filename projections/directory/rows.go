@@ -2,6 +2,8 @@ package directory
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +138,15 @@ func orgRow(o *domain.Org) row {
 	if o == nil {
 		return nil
 	}
-	return row{string(o.ID), o.Name, statuses[o.Status], string(o.Plan), o.Residency, string(o.DataPlane), object(o.Metadata), moment(o.CreatedAt)}
+	return row{string(o.ID), o.Name, statuses[o.Status], string(o.Plan), o.Residency, string(o.DataPlane), object(o.Metadata), moment(o.CreatedAt), soughtIn(o)}
+}
+
+func soughtIn(o *domain.Org) string {
+	parts := []string{o.Name}
+	for _, key := range slices.Sorted(maps.Keys(o.Metadata)) {
+		parts = append(parts, o.Metadata[key])
+	}
+	return fold(parts...)
 }
 
 func projectRow(p *domain.Project) row {

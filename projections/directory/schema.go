@@ -37,7 +37,7 @@ var numbers = map[string]string{
 const memberOf = "user_id IN (SELECT user_id FROM {}members_history WHERE org_id = {org} AND to_position IS NULL)"
 
 var (
-	organizations = noun{"organizations", 1, []string{"org_id", "name", "status", "plan_id", "residency", "data_plane_id", "metadata", "created_at"}, readmodel.Tenant, nil}
+	organizations = noun{"organizations", 1, []string{"org_id", "name", "status", "plan_id", "residency", "data_plane_id", "metadata", "created_at", "sought"}, readmodel.Tenant, nil}
 	projects      = noun{"projects", 1, []string{"project_id", "org_id", "name", "status", "retention_days", "environments", "metadata", "created_at"}, readmodel.Tenant, []string{"org_id, project_id"}}
 	users         = noun{"users", 1, []string{"user_id", "status", "home_org_id", "created_at"}, memberOf, nil}
 	members       = noun{"members", 2, []string{"org_id", "user_id", "role", "expires_at", "suspended"}, readmodel.Tenant, []string{"user_id"}}

@@ -259,3 +259,26 @@ func (r *Projector) Report() Report {
 	}
 	return report
 }
+
+// Lag is how many positions it is behind.
+func (r Report) Lag() domain.Position {
+	if r.End <= r.Status.Position {
+		return 0
+	}
+	return r.End - r.Status.Position
+}
+
+// LagTime is for how long what is not applied has been waiting: at most since the last applied commit was made.
+func (r Report) LagTime(now time.Time) time.Duration {
+	if r.Lag() == 0 || r.Status.Time.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(r.Status.Time))
+}
+
+// Building is the last build, under way or not; nil if there was none.
+func (r *Projector) Building() *Build {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.building
+}
