@@ -26,7 +26,7 @@ var mayImport = map[string]struct {
 	"projections":           {"what a projection is: a reader of the log", []string{"domain", "eventstore"}},
 	"projections/readmodel": {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
 	"projections/runner":    {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
-	"projections/usage": {"counts beside the log", []string{"projections/readmodel"}},
+	"projections/usage":     {"counts beside the log", []string{"projections/readmodel"}},
 	"projections/directory": {"a projection folds states into rows", []string{
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events,
 	}},

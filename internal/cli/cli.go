@@ -27,7 +27,9 @@ func Add(root *cobra.Command) {
 		}
 		switch n.name {
 		case "audit":
-			cmd.AddCommand(watchCommand())
+			cmd.AddCommand(watchCommand(), auditExportCommand())
+		case "projection":
+			cmd.AddCommand(projectionRebuildCommand(), projectionVerifyCommand())
 		case "log":
 			showLog(cmd)
 		}

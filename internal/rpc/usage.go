@@ -112,7 +112,7 @@ func (s *Server) FindKeys(ctx context.Context, req *tenurev1.FindKeysRequest) (*
 }
 
 // appendKeys shows keys, those left out that were used in the last days, if they are to be unused.
-func (s *Server) appendKeys(ctx context.Context, res *tenurev1.FindKeysResponse, ids []domain.KeyID, unused int32) error {
+func (s *Server) appendKeys(ctx context.Context, res *tenurev1.FindKeysResponse, ids []domain.KeyID, unused uint32) error {
 	state := callFrom(ctx).state
 	var views []*tenurev1.Key
 	for _, id := range ids {

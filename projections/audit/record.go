@@ -174,6 +174,11 @@ func (r Reader) single(ctx context.Context, f protoreflect.FieldDescriptor, v pr
 		return structpb.NewStringValue(v.String()), nil
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
 		return structpb.NewNumberValue(float64(v.Uint())), nil
+	case protoreflect.EnumKind:
+		if e := f.Enum().Values().ByNumber(v.Enum()); e != nil {
+			return structpb.NewStringValue(string(e.Name())), nil
+		}
+		return structpb.NewNumberValue(float64(v.Enum())), nil
 	case protoreflect.BoolKind:
 		return structpb.NewBoolValue(v.Bool()), nil
 	}

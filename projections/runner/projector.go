@@ -34,7 +34,15 @@ func (s sink) Checkpoint(ctx context.Context) (projections.Checkpoint, error) {
 }
 
 func (s sink) Apply(ctx context.Context, from, to projections.Checkpoint, messages []eventstore.Folded) error {
-	return s.model.Apply(ctx, from, to, func(tx *readmodel.Tx) error { return s.Projection.Apply(ctx, tx, messages) })
+	return s.model.Apply(ctx, from, to, func(tx *readmodel.Tx) (err error) {
+		defer func() {
+			// An event that a projection can't take stops that projection, not the server.
+			if r := recover(); r != nil {
+				err = fmt.Errorf("%s can't take it: %v", s.model.Name, r)
+			}
+		}()
+		return s.Projection.Apply(ctx, tx, messages)
+	})
 }
 
 // Grace is how long a generation that was replaced is kept for queries that have begun.

@@ -1680,7 +1680,7 @@ const file_tenure_v1_access_proto_rawDesc = "" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x19\n" +
 	"\bgroup_id\x18\a \x01(\tR\agroupId\x129\n" +
 	"\n" +
-	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xc0\x04\n" +
+	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xc1\x04\n" +
 	"\x0fAccessAtRequest\x126\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
 	"\n" +
@@ -1690,10 +1690,10 @@ const file_tenure_v1_access_proto_rawDesc = "" +
 	"permission\x128\n" +
 	"\auser_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12.\n" +
 	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\bposition\x18\x06 \x01(\x04R\bposition:\x85\x02\xbaH\x81\x02\x1aV\n" +
+	"\bposition\x18\x06 \x01(\x04R\bposition:\x86\x02\xbaH\x82\x02\x1aV\n" +
 	"\x05place\x12!name an organization or a project\x1a*this.org_id != '' || this.project_id != ''\x1a]\n" +
-	"\bquestion\x12$name a permission, a person, or both\x1a+this.permission != '' || this.user_id != ''\x1aH\n" +
-	"\x04when\x12\x19give a time or a position\x1a%has(this.time) != (this.position > 0)\"\xbe\x01\n" +
+	"\bquestion\x12$name a permission, a person, or both\x1a+this.permission != '' || this.user_id != ''\x1aI\n" +
+	"\x04when\x12\x19give a time or a position\x1a&has(this.time) != (this.position > 0u)\"\xbe\x01\n" +
 	"\x10AccessAtResponse\x122\n" +
 	"\bsubjects\x18\x01 \x03(\v2\x16.tenure.v1.PastSubjectR\bsubjects\x12-\n" +
 	"\x06access\x18\x02 \x03(\v2\x15.tenure.v1.PastAccessR\x06access\x120\n" +

@@ -1640,9 +1640,9 @@ type FindKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its keys, and those of its projects.
 	OrgId              string `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	ExpiringWithinDays int32  `protobuf:"varint,2,opt,name=expiring_within_days,json=expiringWithinDays,proto3" json:"expiring_within_days,omitempty"`
+	ExpiringWithinDays uint32 `protobuf:"varint,2,opt,name=expiring_within_days,json=expiringWithinDays,proto3" json:"expiring_within_days,omitempty"`
 	// Never used, or not for so long; made before then, too.
-	UnusedForDays int32 `protobuf:"varint,3,opt,name=unused_for_days,json=unusedForDays,proto3" json:"unused_for_days,omitempty"`
+	UnusedForDays uint32 `protobuf:"varint,3,opt,name=unused_for_days,json=unusedForDays,proto3" json:"unused_for_days,omitempty"`
 	// At most 1000; 0 means 100.
 	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1687,14 +1687,14 @@ func (x *FindKeysRequest) GetOrgId() string {
 	return ""
 }
 
-func (x *FindKeysRequest) GetExpiringWithinDays() int32 {
+func (x *FindKeysRequest) GetExpiringWithinDays() uint32 {
 	if x != nil {
 		return x.ExpiringWithinDays
 	}
 	return 0
 }
 
-func (x *FindKeysRequest) GetUnusedForDays() int32 {
+func (x *FindKeysRequest) GetUnusedForDays() uint32 {
 	if x != nil {
 		return x.UnusedForDays
 	}
@@ -2083,18 +2083,16 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\x05token\x18\n" +
 	" \x01(\tR\x05token\x12\x17\n" +
 	"\aplan_id\x18\v \x01(\tR\x06planId\x12\"\n" +
-	"\rdata_plane_id\x18\f \x01(\tR\vdataPlaneId\"\x87\x03\n" +
+	"\rdata_plane_id\x18\f \x01(\tR\vdataPlaneId\"\x85\x03\n" +
 	"\x0fFindKeysRequest\x126\n" +
-	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12<\n" +
-	"\x14expiring_within_days\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xc2\x1c(\x00R\x12expiringWithinDays\x122\n" +
-	"\x0funused_for_days\x18\x03 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xc2\x1c(\x00R\runusedForDays\x12'\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12:\n" +
+	"\x14expiring_within_days\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xc2\x1cR\x12expiringWithinDays\x120\n" +
+	"\x0funused_for_days\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xc2\x1cR\runusedForDays\x12'\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken:x\xbaHu\x1as\n" +
-	"\bquestion\x12,give expiring_within_days or unused_for_days\x1a9this.expiring_within_days > 0 || this.unused_for_days > 0\"^\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken:z\xbaHw\x1au\n" +
+	"\bquestion\x12,give expiring_within_days or unused_for_days\x1a;this.expiring_within_days > 0u || this.unused_for_days > 0u\"^\n" +
 	"\x10FindKeysResponse\x12\"\n" +
 	"\x04keys\x18\x01 \x03(\v2\x0e.tenure.v1.KeyR\x04keys\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"M\n" +
