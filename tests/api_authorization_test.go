@@ -160,7 +160,20 @@ QueryAudit           0  yyddd dyd n yd y
 QueryAudit           1  yyddn ynd n yy y
 WatchAudit           0  yyddd dyd n yd y
 WatchAudit           1  yyddn ynd n yy y
+ExportAudit          0  yyddd dyd n yd y
+ExportAudit          1  yyddn ynd n yy y
 ReadLog              0  ddddd ddd d dd y
+
+AccessAt             0  yyddd dyd n yd y
+AccessAt             1  yyddn ynd n yy y
+FindHolders          0  ddddd ddd d dd y
+FindKeys             0  ydddd ddd n yd y
+ReportUsage          0  ddddd ddd d dd y
+SearchUsers          0  ddddd ddd d dd y
+SearchOrgs           0  ddddd ddd d dd y
+ListProjections      0  ddddd ddd d dd y
+RebuildProjection    0  ddddd ddd d dd y
+VerifyProjection     0  ddddd ddd d dd y
 `
 
 func apiSideEffects(m protoreflect.MethodDescriptor) bool {

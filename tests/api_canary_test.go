@@ -92,6 +92,8 @@ func TestAPICanary(t *testing.T) {
 		t.Error(err)
 	}
 	text := logs.String()
+	// Whom the directory is searched for is in it, until erased: see TestReadModelsForgetTheErased.
+	personal := map[string]bool{"an e-mail": true, "a name": true, "a service account's name": true}
 	for what, canary := range canaries {
 		if strings.Contains(text, canary) {
 			t.Errorf("%s is in the log", what)
@@ -106,6 +108,9 @@ func TestAPICanary(t *testing.T) {
 		}
 		stored, err := os.ReadFile(path)
 		for what, canary := range canaries {
+			if personal[what] && strings.HasPrefix(d.Name(), "directory-") {
+				continue
+			}
 			if bytes.Contains(stored, []byte(canary)) {
 				t.Errorf("%s is in the file %s", what, d.Name())
 			}
