@@ -37,38 +37,52 @@ func (p Personal) IPDigest(ip string) string {
 // Projection is the audit log as a read model.
 func Projection(p Personal) runner.Projection {
 	return runner.Projection{Schema: Schema(), Apply: func(ctx context.Context, tx *readmodel.Tx, messages []eventstore.Folded) error {
-		b := batch{personal: p}
-		for _, m := range messages {
-			index := int64(0)
-			for _, entry := range m.Commit.GetEntries() {
-				ip, err := p.Open(ctx, entry.Request.GetIp(), "ip")
-				if err != nil {
-					return err
-				}
-				for _, e := range entry.Events {
-					index++
-					if err := b.add(m, entry, e, index, p.IPDigest(ip)); err != nil {
-						return fmt.Errorf("position %d, event %d: %w", m.Position, index, err)
-					}
-				}
-			}
-		}
-		if err := tx.Insert(records, b.records); err != nil {
+		b, err := Collect(ctx, p, messages)
+		if err != nil {
 			return err
 		}
-		if err := tx.Insert(entries, b.entries); err != nil {
-			return err
-		}
-		return tx.Each("UPDATE {}audit SET ip_digest = '' WHERE actor_id = $1 AND ip_digest <> ''", b.erased)
+		return b.Write(tx)
 	}}
 }
 
-type batch struct {
-	personal                 Personal
+// Batch is rows that are to be written.
+type Batch struct {
 	records, entries, erased [][]any
 }
 
-func (b *batch) add(m eventstore.Folded, entry *eventv1.Entry, e *eventv1.Event, index int64, ip string) error {
+// Collect makes the rows of messages.
+func Collect(ctx context.Context, p Personal, messages []eventstore.Folded) (*Batch, error) {
+	b := &Batch{}
+	for _, m := range messages {
+		index := int64(0)
+		for _, entry := range m.Commit.GetEntries() {
+			ip, err := p.Open(ctx, entry.Request.GetIp(), "ip")
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entry.Events {
+				index++
+				if err := b.add(m, entry, e, index, p.IPDigest(ip)); err != nil {
+					return nil, fmt.Errorf("position %d, event %d: %w", m.Position, index, err)
+				}
+			}
+		}
+	}
+	return b, nil
+}
+
+// Write writes the rows.
+func (b *Batch) Write(tx *readmodel.Tx) error {
+	if err := tx.Insert(records, b.records); err != nil {
+		return err
+	}
+	if err := tx.Insert(entries, b.entries); err != nil {
+		return err
+	}
+	return tx.Each("UPDATE {}audit SET ip_digest = '' WHERE actor_id = $1 AND ip_digest <> ''", b.erased)
+}
+
+func (b *Batch) add(m eventstore.Folded, entry *eventv1.Entry, e *eventv1.Event, index int64, ip string) error {
 	shown, err := Reader{}.fields(context.Background(), body(e), "", false)
 	if err != nil {
 		return err

@@ -29,6 +29,9 @@ type sink struct {
 	model *readmodel.Model
 }
 
+// SinkOf is a generation of a projection, for a Runner.
+func SinkOf(p Projection, m *readmodel.Model) projections.Sink { return sink{p, m} }
+
 func (s sink) Checkpoint(ctx context.Context) (projections.Checkpoint, error) {
 	return s.model.Checkpoint(ctx)
 }
