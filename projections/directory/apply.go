@@ -126,6 +126,7 @@ func (b *batch) writePeople(ctx context.Context, tx *readmodel.Tx, open Opener) 
 	for id, u := range b.changed {
 		gone = append(gone, []any{string(id)})
 		if u == nil || u.Status == domain.UserIsErased {
+			tx.Forget(profiles)
 			continue
 		}
 		email, err := open(ctx, u.Email.Stored(), "email")

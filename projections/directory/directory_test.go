@@ -223,7 +223,7 @@ func stateRows(s *domain.State) map[string][]string {
 func TestRowsAreTheState(t *testing.T) {
 	t.Parallel()
 	all := histories(t)
-	for range 4 {
+	for range 2 {
 		log := all[rand.IntN(len(all))]
 		for _, d := range databases(t) {
 			m := generation(t, d, readmodel.Live)

@@ -39,6 +39,7 @@ func (m *Model) Apply(ctx context.Context, from, to projections.Checkpoint, do f
 	if err != nil {
 		return m.db.wrap(err)
 	}
+	t := &Tx{ctx: ctx, tx: tx, conn: conn, m: m}
 	err = func() error {
 		// First, so that whoever comes second waits here and then writes nothing.
 		res, err := tx.ExecContext(ctx, m.handle.text("UPDATE {}checkpoint SET log_id = $1, position = $2, hash = $3 WHERE position = $4 AND hash = $5"),
@@ -49,12 +50,15 @@ func (m *Model) Apply(ctx context.Context, from, to projections.Checkpoint, do f
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
 			return fmt.Errorf("%w: %s is not at %d", projections.ErrCheckpointMoved, m.Name, from.Position)
 		}
-		return do(&Tx{ctx: ctx, tx: tx, conn: conn, m: m})
+		return do(t)
 	}()
-	if err == nil {
-		err = tx.Commit()
-	} else {
+	if err != nil {
 		_ = tx.Rollback()
+		return m.db.wrap(err)
+	}
+	if err = tx.Commit(); err == nil && len(t.forget) > 0 {
+		_ = conn.Close() // SQLite has one that writes
+		err = m.db.engine.forget(ctx, m.handle, t.forget)
 	}
 	return m.db.wrap(err)
 }
@@ -72,7 +76,13 @@ type Tx struct {
 	tx   *sql.Tx
 	conn *sql.Conn
 	m    *Model
+	// forget are tables of which rows must be gone, not only deleted.
+	forget []string
 }
+
+// Forget makes what is deleted from a table in this transaction unreadable in the database's files too, as far as the database can, when
+// the transaction is done.
+func (t *Tx) Forget(table Table) { t.forget = append(t.forget, table.Name) }
 
 // Exec runs a statement.
 func (t *Tx) Exec(query string, args ...any) error {

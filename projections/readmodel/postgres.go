@@ -187,6 +187,17 @@ func (e *postgres) insert(ctx context.Context, t *Tx, table string, columns []st
 	})
 }
 
+// forget takes the rows out of the pages. Bytes in their free space are written over by the next rows; to be rid of them at once the
+// table would have to be written anew, which stops its readers. Write-ahead log and backups are the operator's.
+func (e *postgres) forget(ctx context.Context, h handle, tables []string) error {
+	for _, t := range tables {
+		if _, err := e.db.ExecContext(ctx, h.text("VACUUM {}"+t)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *postgres) snapshot() sql.IsolationLevel { return sql.LevelRepeatableRead }
 
 // bytewise makes text sort by its bytes, as SQLite does.

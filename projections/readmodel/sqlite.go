@@ -168,6 +168,12 @@ func (e *sqliteFiles) insert(_ context.Context, t *Tx, table string, columns []s
 	return t.insertValues(table, columns, rows, 64)
 }
 
+// forget: pages are overwritten by secure_delete, and what the write-ahead log still holds of them goes with it.
+func (e *sqliteFiles) forget(ctx context.Context, h handle, _ []string) error {
+	_, err := h.write.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
+}
+
 func (e *sqliteFiles) snapshot() sql.IsolationLevel { return sql.LevelDefault }
 
 func (e *sqliteFiles) bytewise(Table, string) string { return "" }

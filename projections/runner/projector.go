@@ -51,6 +51,9 @@ func (s sink) Apply(ctx context.Context, from, to projections.Checkpoint, messag
 // Grace is how long a generation that was replaced is kept for queries that have begun.
 const Grace = 30 * time.Second
 
+// scratchMost is for how long a comparison may take at most.
+const scratchMost = 24 * time.Hour
+
 // Projector runs one projection: its live generation, and builds of others beside it. Its methods are safe for concurrent use.
 type Projector struct {
 	p      Projection
@@ -75,6 +78,7 @@ type Projector struct {
 type running struct {
 	*Runner
 	model *readmodel.Model
+	ctx   context.Context // ends when another takes its place
 	stop  context.CancelFunc
 	ended chan struct{}
 }
@@ -120,8 +124,9 @@ func (r *Projector) look() error {
 		return err
 	}
 	var live *readmodel.Generation
-	resume := false
+	resume, waste := false, false
 	for i, g := range list {
+		waste = waste || wasted(g)
 		switch {
 		case g.Status == readmodel.Live:
 			live = &list[i]
@@ -144,6 +149,12 @@ func (r *Projector) look() error {
 			return err
 		}
 	}
+	if waste {
+		// What a process left that ended before it could drop it.
+		if err := r.db.Drop(r.ctx, r.Name(), wasted); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	r.trouble = nil
 	building := r.building != nil && !r.building.ended()
@@ -152,6 +163,17 @@ func (r *Projector) look() error {
 		_, err = r.Rebuild(false)
 	}
 	return err
+}
+
+// wasted tells whether a generation is good for nothing any more.
+func wasted(g readmodel.Generation) bool {
+	switch g.Status {
+	case readmodel.Retired:
+		return time.Since(g.Changed) > Grace
+	case readmodel.Scratch:
+		return time.Since(g.Changed) > scratchMost
+	}
+	return false
 }
 
 // run makes a generation the one that runs here.
@@ -174,7 +196,7 @@ func (r *Projector) run(g readmodel.Generation) error {
 	}
 	r.stopLive()
 	ctx, stop := context.WithCancel(r.ctx)
-	n := &running{Runner: r.runner(model), model: model, stop: stop, ended: make(chan struct{})}
+	n := &running{Runner: r.runner(model), model: model, ctx: ctx, stop: stop, ended: make(chan struct{})}
 	n.set(func(s *Status) { s.Phase, s.Position = Running, c.Position })
 	r.mu.Lock()
 	r.live = n
@@ -222,12 +244,16 @@ func (r *Projector) Await(ctx context.Context, at domain.Position) (*readmodel.M
 			}
 			return nil, unavailable("read model %q can't be opened now; try again", r.Name()).Because(err)
 		}
-		got, ok := n.Await(ctx, at)
+		waiting, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(n.ctx, cancel)
+		got, ok := n.Await(waiting, at)
+		stop()
+		cancel()
 		if ok {
 			return n.model, nil
 		}
-		if again, _ := r.current(); again != n && ctx.Err() == nil {
-			continue
+		if again, _ := r.current(); (again != n || n.ctx.Err() != nil) && ctx.Err() == nil && pause(ctx, time.Millisecond) {
+			continue // another took its place
 		}
 		s, _ := n.Status()
 		return nil, unavailable("read model %q is at %d, %d wanted; try again", r.Name(), got, at).Because(s.Err)

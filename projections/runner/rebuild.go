@@ -117,7 +117,6 @@ func (r *Projector) finish(ctx context.Context, b *Build, status readmodel.Statu
 	if err := r.run(b.model.Generation); err != nil {
 		return v, err
 	}
-	r.done.Go(r.dropRetired)
 	return v, nil
 }
 
@@ -155,18 +154,6 @@ func (r *Projector) compare(ctx context.Context, b *Build) (v Verdict, err error
 		return v, fmt.Errorf("%w: at position %d the hashes are %s and %s; rebuild it", ErrDiffers, at.Position, hash, builtHash)
 	}
 	return v, nil
-}
-
-// dropRetired drops what was replaced, after the grace.
-func (r *Projector) dropRetired() {
-	if !pause(r.ctx, Grace) {
-		return
-	}
-	if err := r.db.Drop(r.ctx, r.Name(), func(g readmodel.Generation) bool {
-		return g.Status == readmodel.Retired && time.Since(g.Changed) >= Grace/2 || g.Status == readmodel.Scratch
-	}); err != nil && r.ctx.Err() == nil {
-		r.logger.Warn("old read models were not dropped", "projection", r.Name(), "error", err)
-	}
 }
 
 func (r *Projector) livePosition() domain.Position {
