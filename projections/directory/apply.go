@@ -38,8 +38,9 @@ type batch struct {
 	open  map[string]*version // by noun and key, of those that begin here and have not ended
 	begin map[*noun][]*version
 	end   map[*noun][][]any
-	// changed people by id, as they are at the end.
+	// changed people by id, as they are at the end; old are those among them who were there before.
 	changed map[domain.UserID]*domain.User
+	old     map[domain.UserID]bool
 }
 
 type version struct {
@@ -52,6 +53,7 @@ type version struct {
 func newBatch() *batch {
 	return &batch{
 		open: map[string]*version{}, begin: map[*noun][]*version{}, end: map[*noun][][]any{}, changed: map[domain.UserID]*domain.User{},
+		old: map[domain.UserID]bool{},
 	}
 }
 
@@ -89,6 +91,9 @@ func (b *batch) people(before, after *domain.State) {
 		}
 		was, is := orZero(c.Old), orZero(c.New)
 		if was.Email != is.Email || was.Name != is.Name || was.Status != is.Status {
+			if _, known := b.changed[c.Key]; !known {
+				b.old[c.Key] = c.Had
+			}
 			b.changed[c.Key] = c.New
 		}
 	}
@@ -124,7 +129,9 @@ func (b *batch) write(ctx context.Context, tx *readmodel.Tx, open Opener) error 
 func (b *batch) writePeople(ctx context.Context, tx *readmodel.Tx, open Opener) error {
 	var gone, rows [][]any
 	for id, u := range b.changed {
-		gone = append(gone, []any{string(id)})
+		if b.old[id] {
+			gone = append(gone, []any{string(id)})
+		}
 		if u == nil || u.Status == domain.UserIsErased {
 			tx.Forget(profiles)
 			continue

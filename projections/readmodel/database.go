@@ -43,6 +43,8 @@ type engine interface {
 	snapshot() sql.IsolationLevel
 	// bytewise is what makes a column sort by its bytes.
 	bytewise(t Table, column string) string
+	// analyze counts the rows anew, so that queries are planned for what there is.
+	analyze(ctx context.Context, h handle, s Schema) error
 	// forget makes deleted rows of tables unreadable in the files.
 	forget(ctx context.Context, h handle, tables []string) error
 	// transient tells whether an error passes by itself.

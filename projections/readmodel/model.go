@@ -27,6 +27,11 @@ func (m *Model) Checkpoint(ctx context.Context) (projections.Checkpoint, error) 
 	return c, m.db.wrap(err)
 }
 
+// Analyze lets the database count the rows, so that queries are planned for as many as there are: after many were added at once.
+func (m *Model) Analyze(ctx context.Context) error {
+	return m.db.wrap(m.db.engine.analyze(ctx, m.handle, m.Schema))
+}
+
 // Apply moves the checkpoint and lets do write, in one transaction. It answers projections.ErrCheckpointMoved, and writes nothing,
 // if the checkpoint is not where it should be.
 func (m *Model) Apply(ctx context.Context, from, to projections.Checkpoint, do func(*Tx) error) error {

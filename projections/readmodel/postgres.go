@@ -187,6 +187,15 @@ func (e *postgres) insert(ctx context.Context, t *Tx, table string, columns []st
 	})
 }
 
+func (e *postgres) analyze(ctx context.Context, h handle, s Schema) error {
+	for _, t := range s.Tables {
+		if _, err := e.db.ExecContext(ctx, h.text("ANALYZE {}"+t.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // forget takes the rows out of the pages. Bytes in their free space are written over by the next rows; to be rid of them at once the
 // table would have to be written anew, which stops its readers. Write-ahead log and backups are the operator's.
 func (e *postgres) forget(ctx context.Context, h handle, tables []string) error {

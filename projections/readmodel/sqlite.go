@@ -168,6 +168,12 @@ func (e *sqliteFiles) insert(_ context.Context, t *Tx, table string, columns []s
 	return t.insertValues(table, columns, rows, 64)
 }
 
+func (e *sqliteFiles) analyze(ctx context.Context, h handle, _ Schema) error {
+	// A part of each index is enough (sqlite.org/lang_analyze.html).
+	_, err := h.write.ExecContext(ctx, "PRAGMA analysis_limit = 1000; ANALYZE")
+	return err
+}
+
 // forget: pages are overwritten by secure_delete, and what the write-ahead log still holds of them goes with it.
 func (e *sqliteFiles) forget(ctx context.Context, h handle, _ []string) error {
 	_, err := h.write.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")

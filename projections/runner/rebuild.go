@@ -109,6 +109,9 @@ func (r *Projector) finish(ctx context.Context, b *Build, status readmodel.Statu
 		}
 	}
 	v.Position = b.runner.at()
+	if err := b.model.Analyze(ctx); err != nil {
+		return v, err
+	}
 	if err := r.db.Switch(ctx, b.model); err != nil {
 		return v, err
 	}
