@@ -68,7 +68,7 @@ func (s *apiServer) verified(t testing.TB) {
 // processVerify is VerifyProjection of a server in a process.
 func processVerify(t *testing.T, url, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*processWait)
+	ctx, cancel := context.WithTimeout(t.Context(), processWait)
 	defer cancel()
 	client := tenurev1connect.NewProjectionServiceClient(http.DefaultClient, url)
 	stream, err := client.VerifyProjection(withBearer(ctx, processAdmin), &tenurev1.VerifyProjectionRequest{Name: name})
@@ -77,11 +77,13 @@ func processVerify(t *testing.T, url, name string) {
 	}
 	defer stream.Close()
 	var result *tenurev1.BuildResult
+	var progress *tenurev1.BuildProgress
 	for stream.Receive() {
-		result = stream.Msg().Result
+		result, progress = stream.Msg().Result, stream.Msg().Progress
 	}
 	if stream.Err() != nil || result.GetHash() == "" {
-		t.Errorf("%s: %v, %v", name, stream.Err(), result)
+		list, _ := client.ListProjections(withBearer(t.Context(), processAdmin), &tenurev1.ListProjectionsRequest{})
+		t.Errorf("%s: %v, %v, %v; %v", name, stream.Err(), result, progress, list)
 	}
 }
 
