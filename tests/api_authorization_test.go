@@ -161,6 +161,7 @@ QueryAudit           1  yyddn ynd n yy y
 WatchAudit           0  yyddd dyd n yd y
 WatchAudit           1  yyddn ynd n yy y
 ReadLog              0  ddddd ddd d dd y
+ReadPersonalKeys     0  ddddd ddd d dd y
 `
 
 func apiSideEffects(m protoreflect.MethodDescriptor) bool {

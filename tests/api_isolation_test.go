@@ -26,7 +26,8 @@ var apiNowhere = apiNames{
 // namesNothing are the methods whose requests can't name anything of another tenant; what they answer is looked at apart.
 var namesNothing = []string{
 	"CreateOrg", "ListOrgs", "GetInstance", "WhoAmI", "RegisterUser", "ListUsers", "ListPermissions", "ListInstanceAdmins",
-	"UpdatePolicy", "GetPolicy", "DefinePlan", "ListPlans", "RegisterDataPlane", "ListDataPlanes", "ReadLog", "RaiseFormat",
+	"UpdatePolicy", "GetPolicy", "DefinePlan", "ListPlans", "RegisterDataPlane", "ListDataPlanes", "ReadLog", "ReadPersonalKeys",
+	"RaiseFormat",
 }
 
 // apiInsiders are callers of a tenant that may do all that can be done in it, by every kind of key.

@@ -267,7 +267,8 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 			&tenurev1.WatchAuditRequest{ProjectId: n.project, AfterPosition: proto.Uint64(0)},
 		}
 	},
-	"ReadLog": func(apiNames) apiForms { return apiForms{&tenurev1.ReadLogRequest{}} },
+	"ReadLog":          func(apiNames) apiForms { return apiForms{&tenurev1.ReadLogRequest{}} },
+	"ReadPersonalKeys": func(apiNames) apiForms { return apiForms{&tenurev1.ReadPersonalKeysRequest{}} },
 }
 
 // apiBcrypt is the cheapest bcrypt hash of a secret.

@@ -17,8 +17,9 @@ import (
 
 // byHand are the methods that have no row, because their command is written out.
 var byHand = map[string]string{
-	"AuditService.WatchAudit": "a stream: `tenure audit watch`",
-	"LogService.ReadLog":      "a stream: `tenure log`",
+	"AuditService.WatchAudit":     "a stream: `tenure audit watch`",
+	"LogService.ReadLog":          "a stream: `tenure log`",
+	"LogService.ReadPersonalKeys": "a stream: `tenure backup`",
 }
 
 // apiMethods are all methods of the API, such as "OrgService.CreateOrg".

@@ -60,3 +60,41 @@ func messageView(m engine.Message) *tenurev1.ReadLogResponse {
 		Position: uint64(m.Position), Data: m.Data, Hash: m.Hash[:], Void: m.Commit == nil, Time: m.Commit.GetTime(),
 	}
 }
+
+// keysBetween is after how many keys the caller's rights are looked at anew.
+const keysBetween = 256
+
+// ReadPersonalKeys streams the keys of what is personal, wrapped as they are stored.
+func (s *Server) ReadPersonalKeys(ctx context.Context, _ *tenurev1.ReadPersonalKeysRequest, stream *connect.ServerStream[tenurev1.ReadPersonalKeysResponse]) error {
+	if _, err := s.authorize(ctx, nil, nil); err != nil {
+		return err
+	}
+	c := callFrom(ctx)
+	// The headers tell the caller that the stream stands.
+	if err := stream.Send(nil); err != nil {
+		return err
+	}
+	n := 0
+	var own error
+	err := s.Vault.Keys(ctx, func(subject string, wrapped []byte) error {
+		if n++; n%keysBetween == 0 {
+			if own = s.Engine.State().Authorize(c.actor, c.rule, nil, s.Engine.Now()); own != nil {
+				return own
+			}
+		}
+		select {
+		case <-s.Engine.Stopping():
+			own = domain.Errorf(domain.CodeUnavailable, engine.Stopped, "the server is stopping; read the keys again elsewhere, from the beginning")
+		default:
+			own = stream.Send(&tenurev1.ReadPersonalKeysResponse{Subject: subject, WrappedKey: wrapped})
+		}
+		return own
+	})
+	switch {
+	case own != nil || err == nil:
+		return own
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return domain.Errorf(domain.CodeUnavailable, engine.NoContact, "the personal keys can't be read now; try again").Because(err)
+}
