@@ -157,6 +157,9 @@ func (r *frameReader) begin(magic, logID string) error {
 	}
 	r.at = int64(len(magic))
 	text, err := r.frame()
+	if err == io.EOF {
+		err = r.damage(errors.New("it ends there"))
+	}
 	if err != nil {
 		return err
 	}

@@ -119,6 +119,8 @@ func (b *backingUp) log(ctx context.Context, run *backup.Run, to uint64) error {
 	}
 	progress := StartPassage(b.cmd.ErrOrStderr(), "Copying the log", from-1, to)
 	defer progress.End()
+	seen := from - 1
+	defer func() { b.copied = seen + 1 - from }()
 	for failed := 0; ; {
 		err := b.receive(ctx, &tenurev1.ReadLogRequest{From: uint64(run.From()), To: to}, func(m *tenurev1.ReadLogResponse) error {
 			if sum := sha256.Sum256(m.Data); hex.EncodeToString(m.Hash) != hex.EncodeToString(sum[:]) {
@@ -127,8 +129,8 @@ func (b *backingUp) log(ctx context.Context, run *backup.Run, to uint64) error {
 			if err := run.Add(domain.Position(m.Position), m.Data); err != nil {
 				return err
 			}
-			if m.Position >= from {
-				b.copied, failed = b.copied+1, 0
+			if m.Position > seen {
+				seen, failed = m.Position, 0
 			}
 			progress.At(m.Position)
 			return nil
