@@ -83,26 +83,27 @@ func TestBackupPrefixAndOtherLogs(t *testing.T) {
 	}
 }
 
-// cutter is a proxy in front of a server that breaks the next so many streams of the log, each after so many bytes.
+// cutter is a proxy in front of a server that breaks the next so many streams of a method, each after so many bytes.
 type cutter struct {
 	*httptest.Server
+	method               string
 	cuts, after, streams atomic.Int64
 	// held makes it stop there instead, until the test ends.
 	held chan struct{}
 }
 
-func newCutter(t *testing.T, to string) *cutter {
+func newCutter(t *testing.T, to, method string) *cutter {
 	t.Helper()
 	target, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{}
+	c := &cutter{method: method}
 	c.after.Store(6000)
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.FlushInterval = -1
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/ReadLog") {
+		if strings.HasSuffix(r.URL.Path, "/"+c.method) {
 			c.streams.Add(1)
 			if c.cuts.Add(-1) >= 0 {
 				w = &cutting{ResponseWriter: w, left: int(c.after.Load()), held: c.held}
@@ -122,6 +123,8 @@ type cutting struct {
 
 func (c *cutting) Write(p []byte) (int, error) {
 	if c.left -= len(p); c.left < 0 {
+		_, _ = c.ResponseWriter.Write(p[:max(0, len(p)+c.left)])
+		_ = http.NewResponseController(c.ResponseWriter).Flush()
 		if c.held != nil {
 			c.held <- struct{}{}
 			<-c.held
@@ -155,15 +158,22 @@ func TestBackupInterrupted(t *testing.T) {
 			t.Errorf("after %s the former backup has another state", what)
 		}
 	}
-	c := newCutter(t, s.URL)
+	c := newCutter(t, s.URL, "ReadLog")
 	c.cuts.Store(1000)
 	c.after.Store(1)
 	if out, err := backupRun(t, c.URL, "--out", dir); err == nil {
 		t.Errorf("over broken connections it says it is done: %s", out)
 	}
 	usable("broken connections")
+	keys := newCutter(t, s.URL, "ReadPersonalKeys")
+	keys.cuts.Store(1)
+	keys.after.Store(150) // some
+	if out, err := backupRun(t, keys.URL, "--out", dir); err == nil {
+		t.Errorf("with some of the keys it says it is done: %s", out)
+	}
+	usable("some of the keys")
 
-	held := newCutter(t, s.URL)
+	held := newCutter(t, s.URL, "ReadLog")
 	held.cuts.Store(1)
 	held.held = make(chan struct{})
 	p := processRun(t, []string{"TENURE_KEY=" + apiAdminKey, "TENURE_ADMIN_KEY="}, "backup", "--server", held.URL, "--out", dir)
@@ -175,11 +185,12 @@ func TestBackupInterrupted(t *testing.T) {
 	if out, err := backupRun(t, s.URL, "--out", dir); err == nil || !strings.Contains(out, "under way") {
 		t.Errorf("two at once: %v: %s", err, out)
 	}
+	faultUntil(t, "a file begun", func() bool {
+		files, _ := filepath.Glob(filepath.Join(dir, "log-*.partial"))
+		return len(files) == 1
+	})
 	p.kill()
 	close(held.held)
-	if files, _ := filepath.Glob(filepath.Join(dir, "*.partial")); len(files) != 1 {
-		t.Errorf("the killed run left %q; it was not in the middle", files)
-	}
 	usable("a kill")
 
 	c.cuts.Store(2)

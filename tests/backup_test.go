@@ -118,8 +118,8 @@ func (s *apiServer) tokenIsGood(t testing.TB, token string) error {
 // for digest, answers the tokens given up to there, verifies the keys, reads what is personal, and whoever was erased stays so.
 // A later run adds what is new, and forgets the keys of whom was erased meanwhile.
 //
-// Fails if the keys are read before the log, if the former keys are kept, or if the chain is not compared on reading back:
-// tried with the first two.
+// Fails if the keys are read before it is asked where the log ends (hundreds of people have none then), or if the former keys are
+// kept: tried.
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
