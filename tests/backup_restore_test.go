@@ -305,6 +305,9 @@ func TestRestoreIntoCluster(t *testing.T) {
 	if u := apiOK[*tenurev1.GetUserResponse](t, back.admin(), &tenurev1.GetUserRequest{UserId: a.owner.id}).User; u.Email != a.owner.email {
 		t.Errorf("the owner reads %v", u)
 	}
+	if n := len(back.keySubjects(t)); n != b.Keys.Count {
+		t.Errorf("%d keys, want %d", n, b.Keys.Count)
+	}
 	// What the header of a message says is there again too.
 	raw, err := js.Stream(processContext(t), eventstore.StreamName)
 	if err != nil {
