@@ -66,7 +66,7 @@ func BeginRestore(ctx context.Context, cfg Config) (*Restore, error) {
 func (r *Restore) begin(ctx context.Context, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
-	cfg := streamConfig(replicas)
+	cfg, write := streamConfig(replicas), r.log.js.CreateStream
 	info, err := r.log.info(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -82,7 +82,9 @@ func (r *Restore) begin(ctx context.Context, replicas int) error {
 		if info.State.LastSeq > 0 && !r.Again {
 			return ErrNotEmpty
 		}
-		if err := r.log.js.DeleteStream(ctx, StreamName); err != nil {
+		if !r.Again {
+			write = r.log.js.UpdateStream
+		} else if err := r.log.js.DeleteStream(ctx, StreamName); err != nil {
 			return err
 		}
 	}
@@ -92,7 +94,7 @@ func (r *Restore) begin(ctx context.Context, replicas int) error {
 	}
 	cfg.Metadata[restoringKey] = time.Now().UTC().Format(time.RFC3339)
 	for {
-		_, err := r.log.js.CreateStream(ctx, cfg)
+		_, err := write(ctx, cfg)
 		if err == nil || !transient(err) || !sleep(ctx, 200*time.Millisecond) {
 			return err
 		}

@@ -80,7 +80,8 @@ func TestRestoreOverChangesOfLeader(t *testing.T) {
 // Nobody else may write in between, positions come in order, and what does not fit is refused with what to set.
 func TestRestoreRefuses(t *testing.T) {
 	t.Parallel()
-	conn, ctx := natstest.Single(t), soon(t)
+	_, conn := open(t) // which makes an empty log
+	ctx := soon(t)
 	cfg := Config{Conn: conn}
 	r, err := BeginRestore(ctx, cfg)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,7 +31,12 @@ for a log: servers refuse to start there until the command was given again and c
 With --to-position what came later is left out, as if it had never been; tokens of it are refused. Personal keys are those of the
 newest run: who was erased behind that position stays erased.`,
 		Example: "  tenure restore --from /backup/tenure --data-dir /var/lib/tenure\n  tenure restore --from /backup/tenure --data-dir /var/lib/tenure --nats-url nats://host1:4222,nats://host2:4222 --replicas 3",
-		Args:    cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cfg.From == "" {
+				return errors.New("--from is missing: the directory of the backup")
+			}
+			return cobra.NoArgs(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.To = domain.Position(to)
 			cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -56,7 +62,6 @@ newest run: who was erased behind that position stays erased.`,
 	f.IntVar(&cfg.Replicas, "replicas", 1, "copies of the log on an external cluster: 1 or 3")
 	f.StringVar(&cfg.PepperFile, "pepper-file", "", "pepper to check (default DATA-DIR/pepper, if it is there)")
 	f.StringVar(&cfg.SealingKeyFile, "sealing-key-file", "", "sealing key to check (default DATA-DIR/sealing-key, if it is there)")
-	_ = cmd.MarkFlagRequired("from")
 	_ = cmd.MarkFlagDirname("from")
 	_ = cmd.MarkFlagDirname("data-dir")
 	return cmd
