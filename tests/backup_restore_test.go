@@ -166,7 +166,7 @@ func TestBackupInterrupted(t *testing.T) {
 	}
 	usable("broken connections")
 	keys := newCutter(t, s.URL, "ReadPersonalKeys")
-	keys.cuts.Store(1)
+	keys.cuts.Store(1000)
 	keys.after.Store(150) // some
 	if out, err := backupRun(t, keys.URL, "--out", dir); err == nil {
 		t.Errorf("with some of the keys it says it is done: %s", out)
@@ -202,6 +202,10 @@ func TestBackupInterrupted(t *testing.T) {
 	}
 	if r := backupRestored(t, dir, t.TempDir(), nil); r.State.Digest() != s.digestAt(t, b.Position) {
 		t.Error("pieced together it is another state")
+	}
+	keys.cuts.Store(1)
+	if b := backupTaken(t, keys.URL, dir); b.Keys.Count != len(s.keySubjects(t)) {
+		t.Errorf("in two attempts %d keys came, want %d", b.Keys.Count, len(s.keySubjects(t)))
 	}
 }
 

@@ -23,6 +23,7 @@ type Run struct {
 	dir      string
 	lock     *os.File
 	former   *Backup // nil for the first one
+	settings *Settings
 	manifest Manifest
 	chain    chain
 	logID    string
@@ -33,13 +34,17 @@ type Run struct {
 	keySum hash.Hash
 }
 
-// Begin begins a run, by a program of a version. The directory is made if it is missing. It returns ErrInUse, or why the backup
-// that is there can't be added to.
-func Begin(dir, version string) (_ *Run, err error) {
+// Begin begins a run, by a program of a version, that takes in settings if any are given. The directory is made if it is missing.
+// It returns ErrInUse, why the settings can't be read, or why the backup that is there can't be added to.
+func Begin(dir, version string, settings *Settings) (_ *Run, err error) {
+	// Before hours of copying, not behind them.
+	if err := settings.readable(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	r := &Run{dir: dir, chain: chain{next: 1}}
+	r := &Run{dir: dir, settings: settings, chain: chain{next: 1}}
 	if r.lock, err = os.Open(dir); err != nil {
 		return nil, err
 	}
@@ -102,6 +107,11 @@ func (r *Run) Add(at domain.Position, data []byte) error {
 	if r.chain.logID != r.logID {
 		return fmt.Errorf("what the server sends is not whole: position 1 is of log %q, the server says %q", r.chain.logID, r.logID)
 	}
+	if at == 1 && r.settings != nil {
+		if _, err := CheckSealingKey(r.settings.SealingKey, r.chain.sealingKey); err != nil {
+			return err
+		}
+	}
 	if r.log == nil {
 		var err error
 		s := Segment{File: fmt.Sprintf("log-%020d.tnr", at), From: at}
@@ -133,16 +143,24 @@ func (r *Run) beginKeys() (err error) {
 	return err
 }
 
-// Finish makes what was added the backup, takes in settings if any are given, and deletes the keys of the former one: whoever was
-// erased since must not live on in them.
-func (r *Run) Finish(settings *Settings) (Manifest, error) {
+// DropKeys forgets the keys that were added, to take all of them once more.
+func (r *Run) DropKeys() {
+	if r.keys != nil {
+		r.keys.abandon()
+		r.keys = nil
+	}
+}
+
+// Finish makes what was added the backup, takes in the settings, and deletes the keys of the former one: whoever was erased since
+// must not live on in them.
+func (r *Run) Finish() (Manifest, error) {
 	m := &r.manifest
 	if at := r.chain.next - 1; at != r.newest || at == 0 {
 		return *m, fmt.Errorf("the log ended at position %d, and the server had told of %d", at, r.newest)
 	}
 	m.LogID, m.Position, m.Hash = r.chain.logID, r.chain.next-1, r.chain.parent.String()
 	m.Pepper, m.SealingKey = r.chain.pepper, r.chain.sealingKey
-	if err := settings.check(m.Pepper, m.SealingKey); err != nil {
+	if err := r.settings.check(m.Pepper, m.SealingKey); err != nil {
 		return *m, err
 	}
 	if err := r.beginKeys(); err != nil { // if there are none
@@ -161,7 +179,7 @@ func (r *Run) Finish(settings *Settings) (Manifest, error) {
 		s.To, s.Size = m.Position, size
 	}
 	r.log, r.keys = nil, nil
-	if err := settings.copyTo(r.path(settingsDir)); err != nil {
+	if err := r.settings.copyTo(r.path(settingsDir)); err != nil {
 		return *m, err
 	}
 	m.TakenAt = time.Now().UTC().Truncate(time.Second)

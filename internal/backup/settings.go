@@ -53,6 +53,22 @@ func (s *Settings) check(pepper, sealingKey string) error {
 	return err
 }
 
+// readable returns an error if the files are not there or not what they should be, whatever their ids.
+func (s *Settings) readable() error {
+	if s == nil {
+		return nil
+	}
+	for _, path := range []string{s.Pepper, s.SealingKey} {
+		// Loading would make a missing one.
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("settings of the server: %w", err)
+		}
+	}
+	_, _, err := keyring.LoadPeppers(s.Pepper)
+	_, _, sealingErr := sealing.LoadMaster(s.SealingKey)
+	return errors.Join(err, sealingErr)
+}
+
 // CheckPepper returns an error wrapping ErrWrongFile unless the pepper with this id is in the file.
 func CheckPepper(path, id string) error {
 	// LoadPeppers would make a missing one.

@@ -17,7 +17,7 @@ import (
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
-// backupAttempts is how often in a row the log is asked for without a message coming.
+// backupAttempts is how often in a row the log is asked for without a message coming, and how often the keys are.
 const backupAttempts = 3
 
 func backupCommand() *cobra.Command {
@@ -87,7 +87,7 @@ type backingUp struct {
 }
 
 func (b *backingUp) run(ctx context.Context, dir string, settings *backup.Settings) (err error) {
-	run, err := backup.Begin(dir, b.cmd.Root().Version)
+	run, err := backup.Begin(dir, b.cmd.Root().Version, settings)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (b *backingUp) run(ctx context.Context, dir string, settings *backup.Settin
 	if err := b.keys(ctx, run); err != nil {
 		return err
 	}
-	b.manifest, err = run.Finish(settings)
+	b.manifest, err = run.Finish()
 	return err
 }
 
@@ -151,12 +151,27 @@ func lost(err error) bool {
 	return errors.As(err, &wire) && (passing(err) || infoOf(wire) == nil)
 }
 
+// keys copies the personal keys, all of them anew if the connection is lost: nobody knows where it was.
 func (b *backingUp) keys(ctx context.Context, run *backup.Run) error {
 	progress := StartPassage(b.cmd.ErrOrStderr(), "Copying personal keys", 0, 0)
 	defer progress.End()
+	for failed := 1; ; failed++ {
+		err := b.allKeys(ctx, run, progress)
+		if err == nil || failed == backupAttempts || !lost(err) || ctx.Err() != nil {
+			return b.conn.at(err)
+		}
+		run.DropKeys()
+		select {
+		case <-ctx.Done():
+		case <-time.After(attemptWait << failed):
+		}
+	}
+}
+
+func (b *backingUp) allKeys(ctx context.Context, run *backup.Run, progress *Passage) error {
 	stream, err := b.client.ReadPersonalKeys(ctx, &tenurev1.ReadPersonalKeysRequest{})
 	if err != nil {
-		return b.conn.at(err)
+		return err
 	}
 	defer stream.Close()
 	for n := uint64(1); stream.Receive(); n++ {
@@ -165,7 +180,7 @@ func (b *backingUp) keys(ctx context.Context, run *backup.Run) error {
 		}
 		progress.At(n)
 	}
-	return b.conn.at(stream.Err())
+	return stream.Err()
 }
 
 func (b *backingUp) report(format, dir string) error {

@@ -99,17 +99,20 @@ type restoring struct {
 // check reads everything that there is in the backup, and the files it needs.
 func (r *restoring) check(ctx context.Context) error {
 	last := uint64(r.backup.Position)
-	_, err := r.backup.Messages(ctx, r.backup.Position, func(at domain.Position, _ []byte) error {
+	facts, err := r.backup.Messages(ctx, r.backup.Position, func(at domain.Position, _ []byte) error {
 		r.Progress("Checking the backup", uint64(at), last)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	// What the log needs may have been another pepper there.
-	if r.done.At, err = r.backup.Messages(ctx, r.To, func(domain.Position, []byte) error { return nil }); err != nil {
-		return err
+	if r.To < r.backup.Position {
+		// The log may have used another pepper there.
+		if facts, err = r.backup.Messages(ctx, r.To, func(domain.Position, []byte) error { return nil }); err != nil {
+			return err
+		}
 	}
+	r.done.At = facts
 	opens, err := r.files()
 	if err != nil {
 		return err
