@@ -47,7 +47,7 @@ func passed(what string, from, at, to uint64, took time.Duration) string {
 	text += fmt.Sprintf(", %.0f/s", rate)
 	if to > at && rate > 0 {
 		left := time.Duration(float64(to-at) / rate * float64(time.Second))
-		text += fmt.Sprintf(", %s left after", max(left.Round(time.Second), time.Second))
+		text += fmt.Sprintf(", %s to go, so far", max(left.Round(time.Second), time.Second))
 	}
 	return text
 }

@@ -14,8 +14,8 @@ func TestPassed(t *testing.T) {
 		took         time.Duration
 		want         string
 	}{
-		{0, 1000, 4000, 2 * time.Second, "Copying: 1000 of 4000, 500/s, 6s left after"},
-		{3000, 3500, 4000, time.Second, "Copying: 3500 of 4000, 500/s, 1s left after"},
+		{0, 1000, 4000, 2 * time.Second, "Copying: 1000 of 4000, 500/s, 6s to go, so far"},
+		{3000, 3500, 4000, time.Second, "Copying: 3500 of 4000, 500/s, 1s to go, so far"},
 		{0, 4000, 4000, 2 * time.Second, "Copying: 4000 of 4000, 2000/s"},
 		{0, 4100, 4000, 2 * time.Second, "Copying: 4100 of 4100, 2050/s"},
 		{0, 70, 0, time.Second, "Copying: 70, 70/s"},
