@@ -88,6 +88,8 @@ type cutter struct {
 	*httptest.Server
 	method               string
 	cuts, after, streams atomic.Int64
+	// tokens counts the streams that asked for a state at least as new as a token.
+	tokens atomic.Int64
 	// held makes it stop there instead, until the test ends.
 	held chan struct{}
 }
@@ -105,6 +107,9 @@ func newCutter(t *testing.T, to, method string) *cutter {
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/"+c.method) {
 			c.streams.Add(1)
+			if r.Header.Get("Tenure-Token") != "" {
+				c.tokens.Add(1)
+			}
 			if c.cuts.Add(-1) >= 0 {
 				w = &cutting{ResponseWriter: w, left: int(c.after.Load()), held: c.held}
 			}
@@ -199,6 +204,9 @@ func TestBackupInterrupted(t *testing.T) {
 	b := backupTaken(t, c.URL, dir)
 	if n := c.streams.Load() - before; n != 3 || b.Position != former.Position+30 {
 		t.Errorf("%d streams brought it to %d, want 3 to %d", n, b.Position, former.Position+30)
+	}
+	if c.tokens.Load() != c.streams.Load() {
+		t.Errorf("%d of %d streams asked for what the first answer had told of; another server may not have it", c.tokens.Load(), c.streams.Load())
 	}
 	if r := backupRestored(t, dir, t.TempDir(), nil); r.State.Digest() != s.digestAt(t, b.Position) {
 		t.Error("pieced together it is another state")

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -109,14 +108,14 @@ func (b *Backup) EachKey(fn func(subject string, wrapped []byte) error) error {
 		if err == io.EOF {
 			break
 		}
-		if err == nil && (len(frame) < 2 || len(frame) < 1+int(frame[0])) {
+		if err == nil && (len(frame) == 0 || len(frame) < 1+int(frame[0])) {
 			err = r.damage(errors.New("it is no key"))
 		}
 		if err != nil {
 			return fmt.Errorf("personal key %d: %w", n+1, err)
 		}
-		subject, wrapped := frame[1:1+frame[0]], frame[1+frame[0]:]
-		if err := fn(string(subject), bytes.Clone(wrapped)); err != nil {
+		subject := string(frame[1 : 1+int(frame[0])])
+		if err := fn(subject, frame[1+len(subject):]); err != nil {
 			return err
 		}
 	}

@@ -92,10 +92,14 @@ func (b *backingUp) run(ctx context.Context, dir string, settings *backup.Settin
 		return err
 	}
 	defer func() { err = errors.Join(err, run.Close()) }()
-	instance, err := b.instance.GetInstance(ctx, &tenurev1.GetInstanceRequest{})
+	asking, answer := connect.NewClientContext(ctx)
+	instance, err := b.instance.GetInstance(asking, &tenurev1.GetInstanceRequest{})
 	if err != nil {
 		return b.conn.at(err)
 	}
+	// Behind one address there may be several servers, and what one has told of the others must have too.
+	b.conn.header.Del("Tenure-Consistency")
+	b.conn.header.Set("Tenure-Token", answer.ResponseHeader().Get("Tenure-Token"))
 	if err := run.Start(instance.LogId, domain.Position(instance.Position)); err != nil {
 		return err
 	}

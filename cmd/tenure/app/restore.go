@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -301,7 +302,7 @@ func (r *restoring) readBack(ctx context.Context, log *eventstore.Log) error {
 		return err
 	}
 	for _, u := range state.Users().All() {
-		if sealed := u.Email.Subject; sealed != "" && !have[sealed] {
+		if sealed := cmp.Or(u.Email.Subject, u.Name.Subject); sealed != "" && !have[sealed] {
 			r.done.Keyless++
 		}
 	}
