@@ -90,17 +90,17 @@ type cutter struct {
 	cuts, after, streams atomic.Int64
 	// tokens counts the streams that asked for a state at least as new as a token.
 	tokens atomic.Int64
-	// held makes it stop there instead, until the test ends.
+	// held makes it stop there first, tell so, and wait; nil if it does not.
 	held chan struct{}
 }
 
-func newCutter(t *testing.T, to, method string) *cutter {
+func newCutter(t *testing.T, to, method string, held chan struct{}) *cutter {
 	t.Helper()
 	target, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{method: method}
+	c := &cutter{method: method, held: held}
 	c.after.Store(6000)
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.FlushInterval = -1
@@ -163,14 +163,14 @@ func TestBackupInterrupted(t *testing.T) {
 			t.Errorf("after %s the former backup has another state", what)
 		}
 	}
-	c := newCutter(t, s.URL, "ReadLog")
+	c := newCutter(t, s.URL, "ReadLog", nil)
 	c.cuts.Store(1000)
 	c.after.Store(1)
 	if out, err := backupRun(t, c.URL, "--out", dir); err == nil {
 		t.Errorf("over broken connections it says it is done: %s", out)
 	}
 	usable("broken connections")
-	keys := newCutter(t, s.URL, "ReadPersonalKeys")
+	keys := newCutter(t, s.URL, "ReadPersonalKeys", nil)
 	keys.cuts.Store(1000)
 	keys.after.Store(150) // some
 	if out, err := backupRun(t, keys.URL, "--out", dir); err == nil {
@@ -178,9 +178,8 @@ func TestBackupInterrupted(t *testing.T) {
 	}
 	usable("some of the keys")
 
-	held := newCutter(t, s.URL, "ReadLog")
+	held := newCutter(t, s.URL, "ReadLog", make(chan struct{}))
 	held.cuts.Store(1)
-	held.held = make(chan struct{})
 	p := processRun(t, []string{"TENURE_KEY=" + apiAdminKey, "TENURE_ADMIN_KEY="}, "backup", "--server", held.URL, "--out", dir)
 	select {
 	case <-held.held:
