@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +130,44 @@ func TestGoldenBackup(t *testing.T) {
 	}
 	if b.Hash != hashes[6] || b.Run != 2 || len(b.Segments) != 2 || b.Pepper != "pepper-2" || b.Settings() != nil {
 		t.Errorf("the manifest says %+v", b.Manifest)
+	}
+}
+
+// A directory whose backup.json was changed is not added to, and a second run waits for nobody. Seen to fail when the length of the
+// hash is looked at behind its decoding.
+func TestBeginRefuses(t *testing.T) {
+	dir := t.TempDir()
+	sampleRun(t, dir, 4)
+	first, err := Begin(dir, "0.1.0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Begin(dir, "0.1.0", nil); !errors.Is(err, ErrInUse) {
+		t.Errorf("two at once: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, manifestFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{`"hash": "`, `"hash": "00`}, {`"hash": "`, `"hash": "x`}, {`"to": 4`, `"to": 5`}, {`"size": `, `"size": 1`}, {"{", ""}, {`"position": 4`, `"position": 0`},
+	} {
+		if err := os.WriteFile(path, []byte(strings.Replace(string(whole), change[0], change[1], 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Begin(dir, "0.1.0", nil); !errors.Is(err, ErrDamaged) {
+			t.Errorf("with %s: %v", change[1], err)
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(whole), `"format": 1`, `"format": 2`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Begin(dir, "0.1.0", nil); err == nil || !strings.Contains(err.Error(), "has format 2") {
+		t.Errorf("a newer format: %v", err)
 	}
 }
 

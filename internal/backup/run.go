@@ -64,9 +64,11 @@ func Begin(dir, version string, settings *Settings) (_ *Run, err error) {
 	if r.former != nil {
 		r.manifest = r.former.Manifest
 		r.chain = chain{next: r.former.Position + 1, pepper: r.former.Pepper, sealingKey: r.former.SealingKey, logID: r.former.LogID}
-		if _, err := hex.Decode(r.chain.parent[:], []byte(r.former.Hash)); err != nil || len(r.former.Hash) != 2*len(r.chain.parent) {
+		hash, err := hex.DecodeString(r.former.Hash)
+		if err != nil || len(hash) != len(r.chain.parent) {
 			return nil, errors.Join(fmt.Errorf("%w: %s: hash %q", ErrDamaged, filepath.Join(dir, manifestFile), r.former.Hash), r.lock.Close())
 		}
+		r.chain.parent = domain.Hash(hash)
 	}
 	r.manifest.Format, r.manifest.Version, r.manifest.Run = format, version, r.manifest.Run+1
 	return r, nil
@@ -97,7 +99,8 @@ func (r *Run) Add(at domain.Position, data []byte) error {
 	if at == r.chain.next-1 {
 		// Compared whenever it comes: the first one, and the first after a connection was lost.
 		if got := eventstore.HashOf(data); got != r.chain.parent {
-			return fmt.Errorf("%w: position %d has the hash %s, and %s in %s: the log was restored and grew anew, or was changed", ErrOtherLog, at, got, r.chain.parent, r.dir)
+			return fmt.Errorf("%w: position %d has the hash %s, and %s in %s: the log was restored and grew anew, or was changed",
+				ErrOtherLog, at, got, r.chain.parent, r.dir)
 		}
 		return nil
 	}
