@@ -12,6 +12,7 @@ test:
 soak:
 	TENURE_SOAK=1 go test -race -count=1 -timeout 6h ./tests
 	go test ./eventstore -run - -fuzz FuzzDecode -fuzztime 1m
+	go test ./internal/backup -run - -fuzz FuzzRead -fuzztime 1m
 	go test ./internal/engine -run - -fuzz FuzzToken -fuzztime 1m
 	go test ./internal/keyring -run - -fuzz FuzzSecret -fuzztime 1m
 	go test ./internal/rpc -run - -fuzz FuzzPageToken -fuzztime 1m

@@ -42,6 +42,26 @@ type Header struct {
 	Entries int
 }
 
+// guard is the header of a message that is stored only if the log ends at expected.
+func guard(expected domain.Position) nats.Header {
+	return nats.Header{
+		jetstream.ExpectedStreamHeader:  {StreamName},
+		jetstream.ExpectedLastSeqHeader: {strconv.FormatUint(uint64(expected), 10)},
+	}
+}
+
+// guarded is the header of a commit that is stored only if the log ends at expected.
+func (h Header) guarded(expected domain.Position) nats.Header {
+	header := guard(expected)
+	header["Tenure-Commit-Id"] = []string{h.CommitID}
+	header["Tenure-Entries"] = []string{strconv.Itoa(h.Entries)}
+	header["ce-specversion"] = []string{"1.0"}
+	header["ce-id"] = []string{h.CommitID}
+	header["ce-type"] = []string{"tenure.commit"}
+	header["ce-source"] = []string{"tenure"}
+	return header
+}
+
 // Append stores data as one message if the log ends at expected (0: is empty). It makes a single attempt, bounded by ctx
 // and by two seconds; retrying is the caller's.
 //
@@ -52,20 +72,7 @@ func (l *Log) Append(ctx context.Context, expected domain.Position, data []byte,
 	defer cancel()
 	// A core request, because the publish call of package jetstream repeats by itself. Without Nats-Msg-Id, because
 	// de-duplication by it differs between one server and several.
-	reply, err := l.conn.RequestMsgWithContext(ctx, &nats.Msg{
-		Subject: Subject,
-		Data:    data,
-		Header: nats.Header{
-			jetstream.ExpectedStreamHeader:  {StreamName},
-			jetstream.ExpectedLastSeqHeader: {strconv.FormatUint(uint64(expected), 10)},
-			"Tenure-Commit-Id":              {h.CommitID},
-			"Tenure-Entries":                {strconv.Itoa(h.Entries)},
-			"ce-specversion":                {"1.0"},
-			"ce-id":                         {h.CommitID},
-			"ce-type":                       {"tenure.commit"},
-			"ce-source":                     {"tenure"},
-		},
-	})
+	reply, err := l.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: Subject, Data: data, Header: h.guarded(expected)})
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("append of %d bytes: %w: %w", len(data), ErrTooLarge, err)
 	}
@@ -80,25 +87,34 @@ func (l *Log) Append(ctx context.Context, expected domain.Position, data []byte,
 
 // readAck judges the stream's answer to an append behind expected.
 func readAck(answer []byte, expected domain.Position) error {
+	stored, err := acknowledged(answer)
+	if err == nil && stored != expected+1 {
+		err = fmt.Errorf("%w: acknowledged as position %d", ErrOutcomeUnknown, stored)
+	}
+	return err
+}
+
+// acknowledged is the position that the stream's answer says something was stored at.
+func acknowledged(answer []byte) (domain.Position, error) {
 	var ack struct {
 		Stream   string              `json:"stream"`
 		Sequence domain.Position     `json:"seq"`
 		Error    *jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &ack); err != nil {
-		return fmt.Errorf("%w: unreadable answer: %w", ErrOutcomeUnknown, err)
+		return 0, fmt.Errorf("%w: unreadable answer: %w", ErrOutcomeUnknown, err)
 	}
 	if ack.Error != nil {
 		switch ack.Error.ErrorCode {
 		case codeWrongLastSequence, codeWrongLastSequenceConstant:
-			return fmt.Errorf("%w: %w", ErrConflict, ack.Error)
+			return 0, fmt.Errorf("%w: %w", ErrConflict, ack.Error)
 		case codeMessageExceedsMaximum, codeHeaderExceedsMaximum:
-			return fmt.Errorf("%w: %w", ErrTooLarge, ack.Error)
+			return 0, fmt.Errorf("%w: %w", ErrTooLarge, ack.Error)
 		}
-		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, ack.Error)
+		return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ack.Error)
 	}
-	if ack.Stream != StreamName || ack.Sequence != expected+1 {
-		return fmt.Errorf("%w: acknowledged as %q, position %d", ErrOutcomeUnknown, ack.Stream, ack.Sequence)
+	if ack.Stream != StreamName || ack.Sequence == 0 {
+		return 0, fmt.Errorf("%w: acknowledged as %q, position %d", ErrOutcomeUnknown, ack.Stream, ack.Sequence)
 	}
-	return nil
+	return ack.Sequence, nil
 }

@@ -60,8 +60,8 @@ type Tip struct {
 // Open makes the log ready for use: it creates the stream if there is none, or checks that the existing one keeps what
 // the log promises. Several servers may do so at once. It waits some seconds for a cluster that is choosing its leaders.
 //
-// It returns an error wrapping ErrStreamSettings that names what differs, an error naming the version if the server is
-// older than MinServerVersion, and otherwise what the servers answered.
+// It returns an error wrapping ErrStreamSettings that names what differs, ErrRestoring if a restore did not come to its end, an
+// error naming the version if the server is older than MinServerVersion, and otherwise what the servers answered.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := checkServerVersion(cfg.Conn); err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
@@ -104,6 +104,9 @@ func (l *Log) ensureStream(ctx context.Context, replicas int) error {
 		if err := checkVersion(v); err != nil {
 			return fmt.Errorf("leader of the stream: %w", err)
 		}
+	}
+	if info.Config.Metadata[restoringKey] != "" {
+		return ErrRestoring
 	}
 	return checkStream(info.Config)
 }

@@ -163,6 +163,7 @@ WatchAudit           1  yyddn ynd n yy y
 ExportAudit          0  yyddd dyd n yd y
 ExportAudit          1  yyddn ynd n yy y
 ReadLog              0  ddddd ddd d dd y
+ReadPersonalKeys     0  ddddd ddd d dd y
 
 AccessAt             0  yyddd dyd n yd y
 AccessAt             1  yyddn ynd n yy y

@@ -23,17 +23,33 @@ import (
 // readLog begins to read the log with a secret.
 func (s *apiServer) readLog(t testing.TB, secret string, req *tenurev1.ReadLogRequest) *connect.ServerStreamForClient[tenurev1.ReadLogResponse] {
 	t.Helper()
-	// Wide enough for a test under way, and it ends with the test.
-	ctx, cancel := context.WithTimeout(t.Context(), 3*apiWait)
-	t.Cleanup(cancel)
-	ctx, info := connect.NewClientContext(ctx)
-	info.RequestHeader().Set("Authorization", "Bearer "+secret)
+	ctx := streaming(t, secret)
 	stream, err := tenurev1connect.NewLogServiceClient(http.DefaultClient, s.URL).ReadLog(ctx, req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stream.Close() })
 	return stream
+}
+
+// streaming is for a stream that is called with a secret.
+func streaming(t testing.TB, secret string) context.Context {
+	// Wide enough for a test under way, and it ends with the test.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*apiWait)
+	t.Cleanup(cancel)
+	ctx, info := connect.NewClientContext(ctx)
+	info.RequestHeader().Set("Authorization", "Bearer "+secret)
+	return ctx
+}
+
+// readKeys begins to read the personal keys with a secret.
+func (s *apiServer) readKeys(t testing.TB, secret string) (*connect.ServerStreamForClient[tenurev1.ReadPersonalKeysResponse], error) {
+	t.Helper()
+	stream, err := tenurev1connect.NewLogServiceClient(http.DefaultClient, s.URL).ReadPersonalKeys(streaming(t, secret), &tenurev1.ReadPersonalKeysRequest{})
+	if err == nil {
+		t.Cleanup(func() { stream.Close() })
+	}
+	return stream, err
 }
 
 // wholeLog is all that a request for the log is answered.

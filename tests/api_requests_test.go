@@ -292,6 +292,7 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 	"ListProjections":   func(apiNames) apiForms { return apiForms{&tenurev1.ListProjectionsRequest{}} },
 	"RebuildProjection": func(apiNames) apiForms { return apiForms{&tenurev1.RebuildProjectionRequest{Name: "directory"}} },
 	"VerifyProjection":  func(apiNames) apiForms { return apiForms{&tenurev1.VerifyProjectionRequest{Name: "audit"}} },
+	"ReadPersonalKeys":  func(apiNames) apiForms { return apiForms{&tenurev1.ReadPersonalKeysRequest{}} },
 }
 
 // apiBcrypt is the cheapest bcrypt hash of a secret.

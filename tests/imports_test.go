@@ -38,11 +38,14 @@ var mayImport = map[string]struct {
 	"internal/sealing/keyfile": {"files", nil},
 	"internal/keyring":         {"makes verifiers of events", []string{"internal/sealing/keyfile", events}},
 	"internal/edge":            {"HTTP, and no tenancy", nil},
+	"internal/backup":          {"files, and what makes them whole", []string{"domain", "eventstore", "internal/keyring", "internal/sealing"}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
 		"domain", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
 		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
 	}},
-	"internal/cli":     {"a client of the API, and of the log's public format", []string{"internal/tenancy", events, api, api + "/tenurev1connect"}},
+	"internal/cli": {"a client of the API, and of the log's public format", []string{
+		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",
+	}},
 	"internal/cli/gen": {"reads protos", nil},
 	"internal/tenancy": {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"examples":         {"files", nil},

@@ -28,7 +28,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), demoCommand())
+	cmd.AddCommand(serveCommand(), restoreCommand(), demoCommand())
 	cli.Add(cmd)
 	return cmd
 }

@@ -35,7 +35,7 @@ func Add(root *cobra.Command) {
 		}
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(applyCommand(), exportCommand(), contextCommand(), docsCommand())
+	root.AddCommand(applyCommand(), exportCommand(), backupCommand(), contextCommand(), docsCommand())
 }
 
 // command is the noun alone: help, or an error for a verb that is not there.

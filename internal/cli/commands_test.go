@@ -23,6 +23,7 @@ var byHand = map[string]string{
 	"AuditService.ExportAudit":            "a stream: `tenure audit export`",
 	"ProjectionService.RebuildProjection": "a stream: `tenure projection rebuild`",
 	"ProjectionService.VerifyProjection":  "a stream: `tenure projection verify`",
+	"LogService.ReadPersonalKeys":         "a stream: `tenure backup`",
 }
 
 // apiMethods are all methods of the API, such as "OrgService.CreateOrg".

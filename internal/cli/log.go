@@ -130,18 +130,23 @@ func (r *reader) newest(ctx context.Context) (uint64, error) {
 
 // read calls each for each message of a part of the log.
 func (r *reader) read(ctx context.Context, req *tenurev1.ReadLogRequest, each func(stored, *tenurev1.ReadLogResponse) error) error {
+	return r.conn.at(r.receive(ctx, req, func(m *tenurev1.ReadLogResponse) error { return each(readStored(m.Position, m.Data), m) }))
+}
+
+// receive is read for whoever wants the bytes, and the errors as they come.
+func (r *reader) receive(ctx context.Context, req *tenurev1.ReadLogRequest, each func(*tenurev1.ReadLogResponse) error) error {
 	stream, err := r.client.ReadLog(ctx, req)
 	if err != nil {
-		return r.conn.at(err)
+		return err
 	}
 	defer stream.Close()
 	for stream.Receive() {
-		if err := each(readStored(stream.Msg().Position, stream.Msg().Data), stream.Msg()); err != nil {
+		if err := each(stream.Msg()); err != nil {
 			return err
 		}
 	}
 	if err := stream.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return r.conn.at(err)
+		return err
 	}
 	return nil
 }

@@ -41,9 +41,11 @@ func TestNoRuleIsNobody(t *testing.T) {
 	}
 }
 
-// Only WatchAudit, ReadLog and what belongs to gRPC is a stream: everything else is held to the limits of unary requests.
+// Only WatchAudit, ReadLog, ReadPersonalKeys and what belongs to gRPC is a stream: everything else is held to the limits of unary requests.
 func TestStreams(t *testing.T) {
-	streaming := []string{"/tenure.v1.AuditService/WatchAudit", "/tenure.v1.LogService/ReadLog"}
+	streaming := []string{
+		"/tenure.v1.AuditService/WatchAudit", "/tenure.v1.LogService/ReadLog", "/tenure.v1.LogService/ReadPersonalKeys",
+	}
 	for _, procedure := range Procedures() {
 		if got, want := IsStream(procedure), slices.Contains(streaming, procedure); got != want {
 			t.Errorf("IsStream(%s) = %t", procedure, got)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 
 	"github.com/nats-io/nats.go"
@@ -12,7 +13,11 @@ import (
 // connect starts the embedded NATS, or connects to an external one.
 func connect(ctx context.Context, cfg Config) (broker, error) {
 	if cfg.NATSURL == "" {
-		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: filepath.Join(cfg.DataDir, "log"), Logger: cfg.Logger})
+		// Without the log it would be a new installation, beside half of the old one.
+		if _, err := os.Stat(filepath.Join(cfg.DataDir, restoringDir)); err == nil {
+			return nil, errRestoring(cfg.DataDir)
+		}
+		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: filepath.Join(cfg.DataDir, logDir), Logger: cfg.Logger})
 		if err != nil {
 			return nil, err
 		}

@@ -165,6 +165,96 @@ func (x *ReadLogResponse) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+type ReadPersonalKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadPersonalKeysRequest) Reset() {
+	*x = ReadPersonalKeysRequest{}
+	mi := &file_tenure_v1_log_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadPersonalKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadPersonalKeysRequest) ProtoMessage() {}
+
+func (x *ReadPersonalKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_log_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadPersonalKeysRequest.ProtoReflect.Descriptor instead.
+func (*ReadPersonalKeysRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_log_proto_rawDescGZIP(), []int{2}
+}
+
+type ReadPersonalKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom the key is for: a user, an invitation, or whoever else has something sealed.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// AES-256-GCM of the key, under a key derived from the sealing key.
+	WrappedKey    []byte `protobuf:"bytes,2,opt,name=wrapped_key,json=wrappedKey,proto3" json:"wrapped_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadPersonalKeysResponse) Reset() {
+	*x = ReadPersonalKeysResponse{}
+	mi := &file_tenure_v1_log_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadPersonalKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadPersonalKeysResponse) ProtoMessage() {}
+
+func (x *ReadPersonalKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_log_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadPersonalKeysResponse.ProtoReflect.Descriptor instead.
+func (*ReadPersonalKeysResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_log_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ReadPersonalKeysResponse) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ReadPersonalKeysResponse) GetWrappedKey() []byte {
+	if x != nil {
+		return x.WrappedKey
+	}
+	return nil
+}
+
 var File_tenure_v1_log_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_log_proto_rawDesc = "" +
@@ -179,10 +269,16 @@ const file_tenure_v1_log_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04void\x18\x04 \x01(\bR\x04void\x12.\n" +
-	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2[\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x19\n" +
+	"\x17ReadPersonalKeysRequest\"U\n" +
+	"\x18ReadPersonalKeysResponse\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
+	"\vwrapped_key\x18\x02 \x01(\fR\n" +
+	"wrappedKey2\xc5\x01\n" +
 	"\n" +
 	"LogService\x12M\n" +
-	"\aReadLog\x12\x19.tenure.v1.ReadLogRequest\x1a\x1a.tenure.v1.ReadLogResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x010\x01B\x97\x01\n" +
+	"\aReadLog\x12\x19.tenure.v1.ReadLogRequest\x1a\x1a.tenure.v1.ReadLogResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x010\x01\x12h\n" +
+	"\x10ReadPersonalKeys\x12\".tenure.v1.ReadPersonalKeysRequest\x1a#.tenure.v1.ReadPersonalKeysResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x010\x01B\x97\x01\n" +
 	"\rcom.tenure.v1B\bLogProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 
@@ -198,18 +294,22 @@ func file_tenure_v1_log_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_log_proto_rawDescData
 }
 
-var file_tenure_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_tenure_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_tenure_v1_log_proto_goTypes = []any{
-	(*ReadLogRequest)(nil),        // 0: tenure.v1.ReadLogRequest
-	(*ReadLogResponse)(nil),       // 1: tenure.v1.ReadLogResponse
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*ReadLogRequest)(nil),           // 0: tenure.v1.ReadLogRequest
+	(*ReadLogResponse)(nil),          // 1: tenure.v1.ReadLogResponse
+	(*ReadPersonalKeysRequest)(nil),  // 2: tenure.v1.ReadPersonalKeysRequest
+	(*ReadPersonalKeysResponse)(nil), // 3: tenure.v1.ReadPersonalKeysResponse
+	(*timestamppb.Timestamp)(nil),    // 4: google.protobuf.Timestamp
 }
 var file_tenure_v1_log_proto_depIdxs = []int32{
-	2, // 0: tenure.v1.ReadLogResponse.time:type_name -> google.protobuf.Timestamp
+	4, // 0: tenure.v1.ReadLogResponse.time:type_name -> google.protobuf.Timestamp
 	0, // 1: tenure.v1.LogService.ReadLog:input_type -> tenure.v1.ReadLogRequest
-	1, // 2: tenure.v1.LogService.ReadLog:output_type -> tenure.v1.ReadLogResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
+	2, // 2: tenure.v1.LogService.ReadPersonalKeys:input_type -> tenure.v1.ReadPersonalKeysRequest
+	1, // 3: tenure.v1.LogService.ReadLog:output_type -> tenure.v1.ReadLogResponse
+	3, // 4: tenure.v1.LogService.ReadPersonalKeys:output_type -> tenure.v1.ReadPersonalKeysResponse
+	3, // [3:5] is the sub-list for method output_type
+	1, // [1:3] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
 	1, // [1:1] is the sub-list for extension extendee
 	0, // [0:1] is the sub-list for field type_name
@@ -227,7 +327,7 @@ func file_tenure_v1_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_log_proto_rawDesc), len(file_tenure_v1_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,9 @@ const (
 const (
 	// LogServiceReadLogProcedure is the fully-qualified name of the LogService's ReadLog RPC.
 	LogServiceReadLogProcedure = "/tenure.v1.LogService/ReadLog"
+	// LogServiceReadPersonalKeysProcedure is the fully-qualified name of the LogService's
+	// ReadPersonalKeys RPC.
+	LogServiceReadPersonalKeysProcedure = "/tenure.v1.LogService/ReadPersonalKeys"
 )
 
 // LogServiceClient is a client for the tenure.v1.LogService service.
@@ -42,6 +45,10 @@ type LogServiceClient interface {
 	// ReadLog streams the messages of the log in order, each as it is stored: what is personal in it is sealed, secrets are not
 	// in it. SHA-256 of one message's data is the parent_hash that the next commit names.
 	ReadLog(context.Context, *v1.ReadLogRequest) (*connect.ServerStreamForClient[v1.ReadLogResponse], error)
+	// ReadPersonalKeys streams the keys that what is personal in the log is sealed with, as they are stored: wrapped by the sealing
+	// key, which is in a file of the servers. Whoever keeps a copy of the log reads them after it: then everybody in that copy has a
+	// key, but those who are erased. A copy of the keys must not outlive the next erasure: with it the erased could be read again.
+	ReadPersonalKeys(context.Context, *v1.ReadPersonalKeysRequest) (*connect.ServerStreamForClient[v1.ReadPersonalKeysResponse], error)
 }
 
 // NewLogServiceClient constructs a client for the tenure.v1.LogService service. By default, it uses
@@ -62,12 +69,20 @@ func NewLogServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		readPersonalKeys: connect.NewClient[v1.ReadPersonalKeysRequest, v1.ReadPersonalKeysResponse](
+			httpClient,
+			baseURL+LogServiceReadPersonalKeysProcedure,
+			connect.WithSchema(logServiceMethods.ByName("ReadPersonalKeys")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // logServiceClient implements LogServiceClient.
 type logServiceClient struct {
-	readLog *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
+	readLog          *connect.Client[v1.ReadLogRequest, v1.ReadLogResponse]
+	readPersonalKeys *connect.Client[v1.ReadPersonalKeysRequest, v1.ReadPersonalKeysResponse]
 }
 
 // ReadLog calls tenure.v1.LogService.ReadLog.
@@ -75,11 +90,20 @@ func (c *logServiceClient) ReadLog(ctx context.Context, req *v1.ReadLogRequest) 
 	return c.readLog.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// ReadPersonalKeys calls tenure.v1.LogService.ReadPersonalKeys.
+func (c *logServiceClient) ReadPersonalKeys(ctx context.Context, req *v1.ReadPersonalKeysRequest) (*connect.ServerStreamForClient[v1.ReadPersonalKeysResponse], error) {
+	return c.readPersonalKeys.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // LogServiceHandler is an implementation of the tenure.v1.LogService service.
 type LogServiceHandler interface {
 	// ReadLog streams the messages of the log in order, each as it is stored: what is personal in it is sealed, secrets are not
 	// in it. SHA-256 of one message's data is the parent_hash that the next commit names.
 	ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error
+	// ReadPersonalKeys streams the keys that what is personal in the log is sealed with, as they are stored: wrapped by the sealing
+	// key, which is in a file of the servers. Whoever keeps a copy of the log reads them after it: then everybody in that copy has a
+	// key, but those who are erased. A copy of the keys must not outlive the next erasure: with it the erased could be read again.
+	ReadPersonalKeys(context.Context, *v1.ReadPersonalKeysRequest, *connect.ServerStream[v1.ReadPersonalKeysResponse]) error
 }
 
 // NewLogServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -96,10 +120,19 @@ func NewLogServiceHandler(svc LogServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	logServiceReadPersonalKeysHandler := connect.NewServerStreamHandlerSimple(
+		LogServiceReadPersonalKeysProcedure,
+		svc.ReadPersonalKeys,
+		connect.WithSchema(logServiceMethods.ByName("ReadPersonalKeys")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tenure.v1.LogService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case LogServiceReadLogProcedure:
 			logServiceReadLogHandler.ServeHTTP(w, r)
+		case LogServiceReadPersonalKeysProcedure:
+			logServiceReadPersonalKeysHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -111,4 +144,8 @@ type UnimplementedLogServiceHandler struct{}
 
 func (UnimplementedLogServiceHandler) ReadLog(context.Context, *v1.ReadLogRequest, *connect.ServerStream[v1.ReadLogResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.LogService.ReadLog is not implemented"))
+}
+
+func (UnimplementedLogServiceHandler) ReadPersonalKeys(context.Context, *v1.ReadPersonalKeysRequest, *connect.ServerStream[v1.ReadPersonalKeysResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.LogService.ReadPersonalKeys is not implemented"))
 }
