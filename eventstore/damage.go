@@ -25,13 +25,17 @@ var ErrDamaged = errors.New("stored data are damaged")
 //
 // Its other files are checked by the server, which makes them anew from the messages.
 //
-// What a write left behind that was interrupted is no damage: nobody was told of it, and the server cuts it off rightly.
-func checkStore(dir string) error {
+// What a write left behind that was interrupted is no damage: nobody was told of it, and the server cuts it off rightly. Nor is
+// anything in an expendable stream, which nobody relies on.
+func checkStore(dir string, expendable []string) error {
 	streams, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*"))
 	if err != nil {
 		return err
 	}
 	for _, stream := range streams {
+		if slices.Contains(expendable, filepath.Base(stream)) {
+			continue
+		}
 		if err := checkBlocks(stream); err != nil {
 			return fmt.Errorf("stream %s: %w; nothing was touched: put back the file as it was, or a backup of the directory", filepath.Base(stream), err)
 		}

@@ -29,8 +29,9 @@ var mayImport = map[string]struct {
 	"internal/sealing/keyfile": {"files", nil},
 	"internal/keyring":         {"makes verifiers of events", []string{"internal/sealing/keyfile", events}},
 	"internal/edge":            {"HTTP, and no tenancy", nil},
+	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
-		"domain", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections/audit", events, api, api + "/tenurev1connect",
+		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections/audit", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli":     {"a client of the API, and of the log's public format", []string{"internal/tenancy", events, api, api + "/tenurev1connect"}},
 	"internal/cli/gen": {"reads protos", nil},

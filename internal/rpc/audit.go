@@ -114,6 +114,7 @@ func (s *Server) WatchAudit(ctx context.Context, req *tenurev1.WatchAuditRequest
 		if err != nil {
 			return err
 		}
+		c.targets = targets
 		if err := state.Authorize(c.actor, c.rule, targets, now); err != nil {
 			return err
 		}

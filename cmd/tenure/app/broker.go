@@ -7,12 +7,15 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/internal/accesslog"
 )
 
 // connect starts the embedded NATS, or connects to an external one.
 func connect(ctx context.Context, cfg Config) (broker, error) {
 	if cfg.NATSURL == "" {
-		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: filepath.Join(cfg.DataDir, "log"), Logger: cfg.Logger})
+		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{
+			Dir: filepath.Join(cfg.DataDir, "log"), Expendable: []string{accesslog.StreamName}, Logger: cfg.Logger,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -179,10 +179,10 @@ const file_tenure_v1_log_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04void\x18\x04 \x01(\bR\x04void\x12.\n" +
-	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2[\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time2]\n" +
 	"\n" +
-	"LogService\x12M\n" +
-	"\aReadLog\x12\x19.tenure.v1.ReadLogRequest\x1a\x1a.tenure.v1.ReadLogResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x010\x01B\x97\x01\n" +
+	"LogService\x12O\n" +
+	"\aReadLog\x12\x19.tenure.v1.ReadLogRequest\x1a\x1a.tenure.v1.ReadLogResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x010\x01B\x97\x01\n" +
 	"\rcom.tenure.v1B\bLogProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 
