@@ -28,6 +28,11 @@ func Add(root *cobra.Command) {
 		switch n.name {
 		case "audit":
 			cmd.AddCommand(watchCommand())
+			for _, sub := range cmd.Commands() {
+				if sub.Name() == "denied" {
+					readsFlag(sub)
+				}
+			}
 		case "log":
 			showLog(cmd)
 		}

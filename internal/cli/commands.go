@@ -220,6 +220,9 @@ var commands = []command{
 
 	{noun: "audit", verb: "query", method: "AuditService.QueryAudit", about: "Show the history of an organization or a project, newest first",
 		example: "--org acme --limit 50"},
+	{noun: "audit", verb: "denied", method: "AuditService.QueryAccessLog",
+		about:   "Show who was refused, newest first, or with --reads who read what is sensitive",
+		example: "--org acme --since 24h"},
 
 	{noun: "transfer", verb: "preview", method: "ProjectService.PreviewTransfer", args: "project_id target_org_id", show: "preview",
 		about:   "Say what a transfer would do, and what stands in its way",

@@ -771,14 +771,15 @@ type QueryAccessLogRequest struct {
 	OrgId     string        `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	ProjectId string        `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	Kind      AccessLogKind `protobuf:"varint,3,opt,name=kind,proto3,enum=tenure.v1.AccessLogKind" json:"kind,omitempty"`
-	// Of one caller: the id of the user, organization or project that acted, or of the key that was used.
+	// Of one caller: the id of the user, organization or project that called, or of the key that was used.
 	ActorId string `protobuf:"bytes,4,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
 	// Of one method, such as "UpdateOrg".
 	Procedure string `protobuf:"bytes,5,opt,name=procedure,proto3" json:"procedure,omitempty"`
 	// Refused with this code, such as "permission_denied".
 	Code string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
-	// From this time on, and before that one.
+	// From this time on.
 	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// Before this time.
 	Until *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
 	// At most 1000; 0 means 100.
 	PageSize      int32  `protobuf:"varint,9,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
