@@ -194,7 +194,7 @@ func (r *Recorder) get(ctx context.Context, req getRequest) (messages []message,
 		return nil, err
 	}
 	conn := r.cfg.Conn
-	inbox := conn.NewRespInbox()
+	inbox := conn.NewInbox()
 	answers, err := conn.SubscribeSync(inbox)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
-	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
@@ -78,6 +77,7 @@ type Recorder struct {
 
 	mu      sync.Mutex
 	waiting []Record
+	flying  int // how many are being stored
 	repeats repeats
 	stats   Stats
 	closed  bool
@@ -96,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Recorder, error) {
 	cfg.MaxAge = cmp.Or(cfg.MaxAge, DefaultMaxAge)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	js, err := jetstream.New(cfg.Conn, jetstream.WithPublishAsyncMaxPending(2*published), jetstream.WithPublishAsyncTimeout(attempt))
+	js, err := jetstream.New(cfg.Conn)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (r *Recorder) Record(records ...Record) {
 
 // add lets a record wait. The lock is held.
 func (r *Recorder) add(record Record, now time.Time) {
-	if r.closed || len(r.waiting) >= capacity {
+	if r.closed || len(r.waiting)+r.flying >= capacity {
 		r.drop(1, now)
 		return
 	}
@@ -171,7 +171,6 @@ func (r *Recorder) Close() error {
 	r.waiting = nil
 	dropped := r.stats.Dropped
 	r.mu.Unlock()
-	r.js.CleanupPublisher()
 	if left > 0 {
 		r.cfg.Logger.Warn("the end came before all records of the access log were stored", "lost", left, "lost in all", dropped)
 	}
@@ -200,7 +199,7 @@ func (r *Recorder) flush(last bool) {
 		r.add(summary, now)
 	}
 	batch := r.waiting
-	r.waiting = nil
+	r.waiting, r.flying = nil, len(batch)
 	r.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(context.Background(), attempt)
@@ -220,7 +219,7 @@ func (r *Recorder) flush(last bool) {
 	r.putBack(failed)
 }
 
-// putBack lets records wait on in front of those that came meanwhile, as far as there is room and patience.
+// putBack lets records wait on in front of those that came meanwhile, as far as there is patience.
 func (r *Recorder) putBack(failed []Record) {
 	now := time.Now()
 	r.mu.Lock()
@@ -231,9 +230,8 @@ func (r *Recorder) putBack(failed []Record) {
 			kept = append(kept, record)
 		}
 	}
-	all := append(kept, r.waiting...)
-	r.drop(len(failed)-len(kept)+max(0, len(all)-capacity), now)
-	r.waiting = all[:min(capacity, len(all))]
+	r.drop(len(failed)-len(kept), now)
+	r.waiting, r.flying = append(kept, r.waiting...), 0
 }
 
 // prepare makes sure of the stream, unless nothing happened to it.
@@ -260,45 +258,28 @@ func (r *Recorder) tell(err error) {
 // store publishes records, and answers those that are not known to be stored. One that was stored all the same is not stored twice:
 // the stream knows its id for two minutes.
 func (r *Recorder) store(ctx context.Context, records []Record) (failed []Record) {
-	futures := make([]jetstream.PubAckFuture, len(records))
+	sent := make([]*nats.Msg, len(records))
 	var cause error
 	for i := range records {
 		err := r.seal(ctx, &records[i])
 		if err == nil {
-			futures[i], err = r.publish(records[i])
+			sent[i], err = records[i].message()
 		}
 		cause = cmp.Or(cause, err)
 	}
-	for i, future := range futures {
-		if future != nil {
-			select {
-			case <-future.Ok():
-				continue
-			case err := <-future.Err():
-				// The stream may have been deleted.
-				r.ready = r.ready && !errors.Is(err, jetstream.ErrNoStreamResponse)
-				cause = cmp.Or(cause, err)
-			case <-ctx.Done():
-				cause = cmp.Or(cause, ctx.Err())
-			}
+	stored, err := publish(ctx, r.cfg.Conn, sent)
+	// The stream may have been deleted.
+	r.ready = !errors.Is(err, nats.ErrNoResponders)
+	r.tell(cmp.Or(cause, err))
+	for i := range records {
+		if !stored[i] {
+			failed = append(failed, records[i])
 		}
-		failed = append(failed, records[i])
 	}
-	r.tell(cause)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats.Recorded += uint64(len(records) - len(failed))
 	return failed
-}
-
-func (r *Recorder) publish(record Record) (jetstream.PubAckFuture, error) {
-	data, err := proto.Marshal(record.Stored)
-	if err != nil {
-		return nil, err
-	}
-	// Copies of one call in several organizations have one id.
-	id := record.Stored.Id + record.Stored.OrgId
-	return r.js.PublishAsync(subject(record.Stored), data, jetstream.WithMsgID(id), jetstream.WithStallWait(attempt))
 }
 
 // seal encrypts what is personal, once. It is done here because it may have to ask for the key.
