@@ -14,15 +14,18 @@ import (
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
-// filled writes records of three organizations by turns past the Recorder's bounds: of "many" every one, of "few" every thousandth,
-// whose ids are their numbers.
-func filled(t *testing.T, r *Recorder, n int) (many, few []string) {
+// filled writes records of three organizations past the Recorder's bounds, whose ids are their numbers: every thousandth of "few", as
+// many of "burst" and every second one in the beginning, all others of "many".
+func filled(t *testing.T, r *Recorder, n int) (many, few, burst []string) {
 	t.Helper()
 	var batch []*nats.Msg
 	for i := range n {
 		org, list := "many", &many
-		if i%1000 == 7 {
+		switch {
+		case i%1000 == 7:
 			org, list = "few", &few
+		case i%1000 == 11 || i < 2000 && i%2 == 0:
+			org, list = "burst", &burst
 		}
 		record := denied(org, i)
 		record.Stored.Id = fmt.Sprint(i)
@@ -42,7 +45,8 @@ func filled(t *testing.T, r *Recorder, n int) (many, few []string) {
 	}
 	slices.Reverse(many)
 	slices.Reverse(few)
-	return many, few
+	slices.Reverse(burst)
+	return many, few, burst
 }
 
 // Pages hold every record once, newest first, of the organization asked for alone, however many others stand between; one call reads a
@@ -52,7 +56,7 @@ func TestReadPages(t *testing.T) {
 	b := startBroker(t)
 	r := start(t, b.config(t))
 	defer stop(t, r)
-	many, few := filled(t, r, 12_000)
+	many, few, burst := filled(t, r, 12_000)
 	for _, c := range []struct {
 		q     Query
 		want  []string
@@ -60,8 +64,10 @@ func TestReadPages(t *testing.T) {
 	}{
 		{Query{Org: "few", Limit: 5}, few, 3},
 		{Query{Org: "few", Limit: 100}, few, 1},
-		{Query{Org: "many", Limit: 999}, many, 12},
-		{Query{Org: "many", Limit: 1000, Before: 100}, many[len(many)-98:], 1},
+		{Query{Org: "many", Limit: 999}, many, 11},
+		{Query{Org: "many", Limit: 1000, Before: 100}, many[len(many)-47:], 1},
+		{Query{Org: "burst", Limit: 2000}, burst, 1},
+		{Query{Org: "burst", Limit: 100}, burst, 11},
 		{Query{Org: "none", Limit: 5}, nil, 1},
 		{Query{Org: "few", Limit: 5, Kind: eventv1.AccessRecord_KIND_READ}, nil, 1},
 		{Query{Org: "few", Limit: 50, Kind: eventv1.AccessRecord_KIND_DENIED}, few, 1},
@@ -104,6 +110,9 @@ func TestReadBounds(t *testing.T) {
 	if want := []string{"6", "5", "4", "3"}; !slices.Equal(got, want) {
 		t.Errorf("in the time: %v, want %v", got, want)
 	}
+	if got, _ := all(t, r, Query{Limit: 3}); len(got) != 10 {
+		t.Errorf("all of them: %v", got)
+	}
 	if got, _ := all(t, r, Query{Since: now.Add(time.Hour), Limit: 3}); got != nil {
 		t.Errorf("in the future: %v", got)
 	}
@@ -134,7 +143,7 @@ func TestStream(t *testing.T) {
 	if c := config(); c.PersistMode != jetstream.AsyncPersistMode || c.MaxAge != DefaultMaxAge || c.MaxBytes != cfg.MaxBytes || c.Discard != jetstream.DiscardOld {
 		t.Errorf("made with %+v", c)
 	}
-	many, _ := filled(t, r, 5000)
+	many, _, _ := filled(t, r, 5000)
 	got, _ := all(t, r, Query{Org: "many", Limit: 1000})
 	if len(got) < 500 || len(got) > 4000 || !slices.Equal(got, many[:len(got)]) {
 		t.Errorf("of 5000 in 256 KiB %d are left", len(got))
