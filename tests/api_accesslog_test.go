@@ -53,7 +53,7 @@ func (s *apiServer) marked(t testing.TB) {
 	t.Helper()
 	p := s.person(t)
 	apiRefused(t, s.bearer(p.key.secret), &tenurev1.UpdatePolicyRequest{}, connect.CodePermissionDenied, domain.PermissionDenied)
-	apiAwaitAccess(t, s.admin(), &tenurev1.QueryAccessLogRequest{ActorId: p.id, Kind: accessDenied}, 1)
+	apiAwaitAccess(t, s.admin(), &tenurev1.QueryAccessLogRequest{ById: p.id, Kind: accessDenied}, 1)
 }
 
 func apiDeniedIn(org string) *tenurev1.QueryAccessLogRequest {
@@ -109,7 +109,7 @@ func TestAPIAccessLogOfMembers(t *testing.T) {
 func TestAPIAccessLogOfOutsiders(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
-	a, b := s.furnished(t), s.tenant(t)
+	a, b, third := s.furnished(t), s.tenant(t), s.furnished(t)
 	caller := s.bearer(b.owner.key.secret).from("203.0.113.21").with("User-Agent", "words-for-others").with("X-Request-Id", "words-for-others")
 	const words = "words-for-others"
 	for _, request := range []proto.Message{
@@ -124,6 +124,10 @@ func TestAPIAccessLogOfOutsiders(t *testing.T) {
 		&tenurev1.DeclineInvitationRequest{InvitationId: a.invitation, Reason: words},
 		&tenurev1.TransferProjectRequest{ProjectId: b.project, TargetOrgId: a.org, Reason: words},
 		&tenurev1.QueryAuditRequest{OrgId: a.org},
+		// Nor can they put there what is of others.
+		&tenurev1.CreateGroupRequest{OrgId: a.org, Name: words, GroupId: third.group, Reason: words},
+		&tenurev1.RevokeRoleRequest{OrgId: a.org, UserId: third.owner.id, Reason: words},
+		&tenurev1.ImportKeyRequest{OrgId: a.org, KeyId: third.orgKey.id, PublicKey: words, Scheme: "bcrypt", Hash: apiBcrypt(words), Reason: words},
 	} {
 		if _, _, err := caller.call(t.Context(), request); connect.CodeOf(err) != connect.CodeNotFound {
 			t.Errorf("%v: %v", request, err)
@@ -142,6 +146,7 @@ func TestAPIAccessLogOfOutsiders(t *testing.T) {
 	for _, r := range shown {
 		procedures = append(procedures, r.Procedure)
 		if r.Actor.GetId() != b.owner.id || r.Code != "not_found" || r.OrgId != a.org || strings.Contains(r.String(), words) || strings.Contains(r.String(), b.project) ||
+			r.GroupId == third.group || r.UserId != "" || r.KeyId == third.orgKey.id ||
 			r.Ip+r.UserAgent+r.RequestId+r.Reason != "" {
 			t.Errorf("shown to the organization: %v", r)
 		}
@@ -149,7 +154,7 @@ func TestAPIAccessLogOfOutsiders(t *testing.T) {
 	slices.Reverse(procedures)
 	want := []string{
 		"UpdateOrg", "UpdateProject", "CreateGroup", "GrantRole", "RevokeKey", "DeleteGroup", "CancelTransfer", "RevokeInvitation",
-		"DeclineInvitation", "TransferProject", "QueryAudit",
+		"DeclineInvitation", "TransferProject", "QueryAudit", "CreateGroup", "RevokeRole", "ImportKey",
 	}
 	if !slices.Equal(procedures, want) {
 		t.Errorf("shown %v, want %v", procedures, want)
@@ -168,7 +173,7 @@ func TestAPIAccessLogOfOutsiders(t *testing.T) {
 	if got := apiAccessLog(t, s.bearer(b.owner.key.secret), apiDeniedIn(b.org)); len(got) != 0 {
 		t.Errorf("the outsider's organization has %v", got)
 	}
-	if got := apiAccessLog(t, s.admin(), &tenurev1.QueryAccessLogRequest{ActorId: b.owner.id}); len(got) != len(want) {
+	if got := apiAccessLog(t, s.admin(), &tenurev1.QueryAccessLogRequest{ById: b.owner.id}); len(got) != len(want) {
 		t.Errorf("%d records of the outsider, want %d", len(got), len(want))
 	}
 }
@@ -331,7 +336,7 @@ func TestAPIAccessLogPages(t *testing.T) {
 		change func(*tenurev1.QueryAccessLogRequest)
 		want   int
 	}{
-		"actor":        {func(r *tenurev1.QueryAccessLogRequest) { r.ActorId = want[4] }, 1},
+		"actor":        {func(r *tenurev1.QueryAccessLogRequest) { r.ById = want[4] }, 1},
 		"procedure":    {func(r *tenurev1.QueryAccessLogRequest) { r.Procedure = "UpdateProject"; r.Until = half }, 5},
 		"code":         {func(r *tenurev1.QueryAccessLogRequest) { r.Code = "permission_denied"; r.Until = half }, 11},
 		"another code": {func(r *tenurev1.QueryAccessLogRequest) { r.Code = "not_found" }, 0},
@@ -361,7 +366,7 @@ func TestAPIAccessLogErasure(t *testing.T) {
 	p := s.person(t)
 	const address = "203.0.113.25"
 	apiRefused(t, s.bearer(p.key.secret).from(address), &tenurev1.UpdateOrgRequest{OrgId: a.org, Name: proto.String("renamed")}, connect.CodeNotFound, domain.OrgNotFound)
-	of := &tenurev1.QueryAccessLogRequest{ActorId: p.id}
+	of := &tenurev1.QueryAccessLogRequest{ById: p.id}
 	if r := apiAwaitAccess(t, s.admin(), of, 1)[0]; r.Ip != address {
 		t.Fatalf("before the erasure: %v", r)
 	}

@@ -40,6 +40,8 @@ QueryAudit      0 auditLogs:read
 QueryAudit      1 auditLogs:read
 WatchAudit      0 auditLogs:read
 WatchAudit      1 auditLogs:read
+QueryAccessLog  0 auditLogs:read
+QueryAccessLog  1 auditLogs:read
 
 SuspendMember        0 organizationMembers:CUD
 ResumeMember         0 organizationMembers:CUD

@@ -27,7 +27,7 @@ func (s *Server) QueryAccessLog(ctx context.Context, req *tenurev1.QueryAccessLo
 	}
 	q.Match = func(a *eventv1.AccessRecord) bool {
 		return (at.Project == nil || a.ProjectId == string(at.Project.ID)) &&
-			(req.ActorId == "" || req.ActorId == a.Actor.GetId() || req.ActorId == a.Actor.GetKeyId()) &&
+			(req.ById == "" || req.ById == a.Actor.GetId() || req.ById == a.Actor.GetKeyId()) &&
 			(req.Procedure == "" || req.Procedure == a.Procedure) && (req.Code == "" || req.Code == a.Code)
 	}
 	key, err := cursor("access", req.PageToken)

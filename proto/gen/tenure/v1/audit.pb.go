@@ -771,8 +771,8 @@ type QueryAccessLogRequest struct {
 	OrgId     string        `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	ProjectId string        `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	Kind      AccessLogKind `protobuf:"varint,3,opt,name=kind,proto3,enum=tenure.v1.AccessLogKind" json:"kind,omitempty"`
-	// Of one caller: the id of the user, organization or project that called, or of the key that was used.
-	ActorId string `protobuf:"bytes,4,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
+	// Calls of one user, organization or project, or with one key: its id.
+	ById string `protobuf:"bytes,4,opt,name=by_id,json=byId,proto3" json:"by_id,omitempty"`
 	// Of one method, such as "UpdateOrg".
 	Procedure string `protobuf:"bytes,5,opt,name=procedure,proto3" json:"procedure,omitempty"`
 	// Refused with this code, such as "permission_denied".
@@ -839,9 +839,9 @@ func (x *QueryAccessLogRequest) GetKind() AccessLogKind {
 	return AccessLogKind_ACCESS_LOG_KIND_UNSPECIFIED
 }
 
-func (x *QueryAccessLogRequest) GetActorId() string {
+func (x *QueryAccessLogRequest) GetById() string {
 	if x != nil {
-		return x.ActorId
+		return x.ById
 	}
 	return ""
 }
@@ -1026,13 +1026,13 @@ const file_tenure_v1_audit_proto_rawDesc = "" +
 	"\x02ip\x18\x12 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
 	"user_agent\x18\x13 \x01(\tR\tuserAgent\x12\x14\n" +
-	"\x05count\x18\x14 \x01(\rR\x05count\"\xbc\x04\n" +
+	"\x05count\x18\x14 \x01(\rR\x05count\"\xb6\x04\n" +
 	"\x15QueryAccessLogRequest\x126\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
 	"\n" +
 	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x126\n" +
-	"\x04kind\x18\x03 \x01(\x0e2\x18.tenure.v1.AccessLogKindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12:\n" +
-	"\bactor_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\aactorId\x128\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x18.tenure.v1.AccessLogKindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x124\n" +
+	"\x05by_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x04byId\x128\n" +
 	"\tprocedure\x18\x05 \x01(\tB\x1a\xbaH\x17\xd8\x01\x01r\x122\x10^[A-Za-z]{1,64}$R\tprocedure\x12,\n" +
 	"\x04code\x18\x06 \x01(\tB\x18\xbaH\x15\xd8\x01\x01r\x102\x0e^[a-z_]{1,40}$R\x04code\x120\n" +
 	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
