@@ -289,6 +289,21 @@ func TestAPIAccessLogOfReads(t *testing.T) {
 	}
 }
 
+// A read that concerns two organizations is in both, as one call, and each is told of what is its own.
+func TestAPIAccessLogOfTwoOrganizations(t *testing.T) {
+	t.Parallel()
+	s := apiStart(t, nil)
+	a, b := s.tenant(t), s.tenant(t)
+	apiOK[*tenurev1.PreviewTransferResponse](t, s.admin(), &tenurev1.PreviewTransferRequest{ProjectId: a.project, TargetOrgId: b.org})
+	of := func(owner apiPerson, org string) *tenurev1.AccessLogRecord {
+		return apiAwaitAccess(t, s.bearer(owner.key.secret), &tenurev1.QueryAccessLogRequest{OrgId: org, Procedure: "PreviewTransfer"}, 1)[0]
+	}
+	source, target := of(a.owner, a.org), of(b.owner, b.org)
+	if source.Id != target.Id || source.ProjectId != a.project || target.ProjectId != "" || target.OrgId != b.org {
+		t.Errorf("of the source %v\nof the target %v", source, target)
+	}
+}
+
 // Filters and pages: newest first, each record once, whatever comes meanwhile. Seen to fail with pages that are counted from the
 // newest.
 func TestAPIAccessLogPages(t *testing.T) {

@@ -151,10 +151,10 @@ func TestStream(t *testing.T) {
 	stop(t, r)
 
 	other := b.config(t)
-	other.MaxAge = time.Hour
+	other.MaxAge = time.Minute
 	r = start(t, other)
 	defer stop(t, r)
-	if c := config(); c.MaxAge != time.Hour || c.MaxBytes != DefaultMaxBytes || c.PersistMode != jetstream.AsyncPersistMode {
+	if c := config(); c.MaxAge != time.Minute || c.MaxBytes != DefaultMaxBytes || c.PersistMode != jetstream.AsyncPersistMode {
 		t.Errorf("changed to %+v", c)
 	}
 	if err := js.DeleteStream(t.Context(), StreamName); err != nil {

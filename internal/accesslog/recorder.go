@@ -256,7 +256,7 @@ func (r *Recorder) tell(err error) {
 }
 
 // store publishes records, and answers those that are not known to be stored. One that was stored all the same is not stored twice:
-// the stream knows its id for two minutes.
+// the stream knows its id for a while.
 func (r *Recorder) store(ctx context.Context, records []Record) (failed []Record) {
 	sent := make([]*nats.Msg, len(records))
 	var cause error

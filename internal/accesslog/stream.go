@@ -25,6 +25,9 @@ const (
 	// pushes out no others: an outsider not those of the organization's own people, reads not refusals, a tenant not its neighbour's.
 	perSubject = 100_000
 
+	// sameWithin is how long the stream knows the ids of records, so that one is not stored twice.
+	sameWithin = 2 * time.Minute
+
 	// DefaultMaxAge and DefaultMaxBytes bound the whole of it.
 	DefaultMaxAge   = 90 * 24 * time.Hour
 	DefaultMaxBytes = 1 << 30
@@ -61,6 +64,7 @@ func (c Config) streamConfig() jetstream.StreamConfig {
 		MaxAge:            c.MaxAge,
 		MaxBytes:          c.MaxBytes,
 		MaxMsgsPerSubject: perSubject,
+		Duplicates:        min(sameWithin, c.MaxAge),
 		DenyDelete:        true,
 		DenyPurge:         true,
 		AllowDirect:       true,
@@ -94,6 +98,7 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) error 
 		return nil
 	}
 	have.MaxAge, have.MaxBytes, have.MaxMsgsPerSubject, have.AllowDirect = want.MaxAge, want.MaxBytes, perSubject, true
+	have.Duplicates = want.Duplicates
 	_, err = js.UpdateStream(ctx, have)
 	return err
 }
