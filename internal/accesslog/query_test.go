@@ -168,3 +168,28 @@ func TestStream(t *testing.T) {
 	r.Record(denied("acme", 1))
 	until(t, "the stream to come back", func() bool { return r.Stats().Recorded == 1 })
 }
+
+// Whoever makes many records pushes out no others: an outsider not those of the organization's own people, one organization not
+// another's, reads not refusals. Seen to fail with one subject for all of an organization.
+func TestFloodsPushOutNoOthers(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	cfg := b.config(t)
+	cfg.perSubject = 20
+	r := start(t, cfg)
+	defer stop(t, r)
+	few := []Record{denied("acme", 1), denied("care", 2)}
+	r.Record(few...)
+	until(t, "the few", func() bool { return r.Stats().Recorded == 2 })
+	for i := range 50 {
+		outsider, reader := denied("acme", 100+i), denied("care", 200+i)
+		outsider.Stored.Own, reader.Stored.Kind = false, eventv1.AccessRecord_KIND_READ
+		r.Record(outsider, reader)
+	}
+	until(t, "the many", func() bool { return r.Stats().Recorded == 102 })
+	for org, first := range map[string]string{"acme": "1", "care": "2"} {
+		if ids, _ := all(t, r, Query{Org: org, Limit: 100}); len(ids) != 21 || ids[20] != first {
+			t.Errorf("%s has %v", org, ids)
+		}
+	}
+}

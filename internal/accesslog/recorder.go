@@ -47,6 +47,8 @@ type Config struct {
 	// Erased tells that a subject's key must not be made again.
 	Erased func(subject string) bool
 	Logger *slog.Logger
+
+	perSubject int64
 }
 
 // Record is a record before it is stored.
@@ -95,6 +97,7 @@ type Recorder struct {
 func Start(ctx context.Context, cfg Config) (*Recorder, error) {
 	cfg.MaxAge = cmp.Or(cfg.MaxAge, DefaultMaxAge)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
+	cfg.perSubject = cmp.Or(cfg.perSubject, perSubject)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	js, err := jetstream.New(cfg.Conn)
 	if err != nil {

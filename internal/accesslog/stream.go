@@ -63,7 +63,7 @@ func (c Config) streamConfig() jetstream.StreamConfig {
 		Discard:           jetstream.DiscardOld,
 		MaxAge:            c.MaxAge,
 		MaxBytes:          c.MaxBytes,
-		MaxMsgsPerSubject: perSubject,
+		MaxMsgsPerSubject: c.perSubject,
 		Duplicates:        min(sameWithin, c.MaxAge),
 		DenyDelete:        true,
 		DenyPurge:         true,
@@ -94,11 +94,13 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) error 
 	if have.Storage != want.Storage || have.Retention != want.Retention {
 		return fmt.Errorf("stream %s was made by somebody else; delete it", StreamName)
 	}
-	if have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.MaxMsgsPerSubject == perSubject && have.AllowDirect {
+	changed := have
+	changed.MaxAge, changed.Duplicates, changed.MaxBytes = want.MaxAge, want.Duplicates, want.MaxBytes
+	changed.MaxMsgsPerSubject, changed.AllowDirect = want.MaxMsgsPerSubject, want.AllowDirect
+	if changed.MaxAge == have.MaxAge && changed.Duplicates == have.Duplicates && changed.MaxBytes == have.MaxBytes &&
+		changed.MaxMsgsPerSubject == have.MaxMsgsPerSubject && changed.AllowDirect == have.AllowDirect {
 		return nil
 	}
-	have.MaxAge, have.MaxBytes, have.MaxMsgsPerSubject, have.AllowDirect = want.MaxAge, want.MaxBytes, perSubject, true
-	have.Duplicates = want.Duplicates
-	_, err = js.UpdateStream(ctx, have)
+	_, err = js.UpdateStream(ctx, changed)
 	return err
 }
