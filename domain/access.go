@@ -48,6 +48,9 @@ type Effective struct {
 	set PermissionSet
 }
 
+// Permissions are what the role holds; of several groups, what all of them hold.
+func (e Effective) Permissions() PermissionSet { return e.set }
+
 // Check tells whether the actor holds a permission at a place at a time. The permission's level must be the place's.
 func (s *State) Check(a Actor, p Permission, at Place, now time.Time) Verdict {
 	h := s.held(a, at, now)

@@ -270,6 +270,12 @@ func (s *State) DataPlane(id DataPlaneID) (*DataPlane, bool) { return s.dataPlan
 // DataPlanes are all data planes by id.
 func (s *State) DataPlanes() Table[DataPlaneID, *DataPlane] { return s.dataPlanes }
 
+// Groups are all groups by id.
+func (s *State) Groups() Table[GroupID, *Group] { return s.groups }
+
+// Invitations are all invitations by id.
+func (s *State) Invitations() Table[InvitationID, *Invitation] { return s.invitations }
+
 // Group finds a group by its id.
 func (s *State) Group(id GroupID) (*Group, bool) { return s.groups.Get(id) }
 

@@ -57,16 +57,15 @@ func (s *apiServer) reach(t *testing.T, at domain.Position) {
 	}
 }
 
-// One call of QueryAudit reads a bounded part of the log, whatever fills it: what a tenant wrote before that is found
-// through a page that may be empty and goes on, and the reading ends. Seen to fail when a scan that found nothing ends the
-// list, and when it has no bound.
-func TestAPIAuditScanIsBounded(t *testing.T) {
+// Whatever somebody else publishes to the log, a tenant's history is found behind it, and no page is empty. Seen to fail when void
+// positions stop the projection.
+func TestAPIAuditBehindVoidPositions(t *testing.T) {
 	t.Parallel()
 	conn := apiBroker(t)
 	s := apiStart(t, func(cfg *app.Config) { cfg.NATSURL = conn.ConnectedUrl() })
 	a := s.tenant(t)
 	// Positions that hold nothing are read as any other, and are made faster than commits.
-	const scan, more = 20_000, 300
+	const scan, more = 5_000, 300
 	before := s.Engine.State().Position
 	js, err := jetstream.New(conn)
 	if err != nil {
@@ -95,7 +94,7 @@ func TestAPIAuditScanIsBounded(t *testing.T) {
 			break
 		}
 	}
-	want := [][]string{nil, {"KeyCreated", "KeyCreated", "ProjectCreated"}, {"OrgCreated"}}
+	want := [][]string{{"KeyCreated", "KeyCreated", "ProjectCreated"}, {"OrgCreated"}}
 	if !slices.EqualFunc(pages, want, slices.Equal[[]string]) {
 		t.Errorf("pages %v, want %v", pages, want)
 	}

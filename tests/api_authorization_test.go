@@ -163,7 +163,20 @@ WatchAudit           1  yyddn ynd n yy y
 QueryAccessLog       0  yyddd dyd n yd y
 QueryAccessLog       1  yyddn ynd n yy y
 QueryAccessLog       2  ddddd ddd d dd y
+ExportAudit          0  yyddd dyd n yd y
+ExportAudit          1  yyddn ynd n yy y
 ReadLog              0  ddddd ddd d dd y
+
+AccessAt             0  yyddd dyd n yd y
+AccessAt             1  yyddn ynd n yy y
+FindHolders          0  ddddd ddd d dd y
+FindKeys             0  ydddd ddd n yd y
+ReportUsage          0  ddddd ddd d dd y
+SearchUsers          0  ddddd ddd d dd y
+SearchOrgs           0  ddddd ddd d dd y
+ListProjections      0  ddddd ddd d dd y
+RebuildProjection    0  ddddd ddd d dd y
+VerifyProjection     0  ddddd ddd d dd y
 `
 
 func apiSideEffects(m protoreflect.MethodDescriptor) bool {

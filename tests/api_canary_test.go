@@ -93,6 +93,8 @@ func TestAPICanary(t *testing.T) {
 		t.Error(err)
 	}
 	text := logs.String()
+	// Whom the directory is searched for is in it, until erased: see TestReadModelsForgetTheErased.
+	personal := map[string]bool{"an e-mail": true, "a name": true, "a service account's name": true}
 	for what, canary := range canaries {
 		if strings.Contains(text, canary) {
 			t.Errorf("%s is in the log", what)
@@ -109,6 +111,9 @@ func TestAPICanary(t *testing.T) {
 		stored, err := os.ReadFile(path)
 		access = access || strings.Contains(path, accesslog.StreamName) && bytes.Contains(stored, []byte("PERMISSION_DENIED"))
 		for what, canary := range canaries {
+			if personal[what] && strings.HasPrefix(d.Name(), "directory-") {
+				continue
+			}
 			if bytes.Contains(stored, []byte(canary)) {
 				t.Errorf("%s is in the file %s", what, d.Name())
 			}

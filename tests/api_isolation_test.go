@@ -27,6 +27,7 @@ var apiNowhere = apiNames{
 var namesNothing = []string{
 	"CreateOrg", "ListOrgs", "GetInstance", "WhoAmI", "RegisterUser", "ListUsers", "ListPermissions", "ListInstanceAdmins",
 	"UpdatePolicy", "GetPolicy", "DefinePlan", "ListPlans", "RegisterDataPlane", "ListDataPlanes", "ReadLog", "RaiseFormat",
+	"FindHolders", "ReportUsage", "SearchUsers", "SearchOrgs", "ListProjections", "RebuildProjection", "VerifyProjection",
 }
 
 // apiInsiders are callers of a tenant that may do all that can be done in it, by every kind of key.

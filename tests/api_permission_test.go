@@ -42,6 +42,11 @@ WatchAudit      0 auditLogs:read
 WatchAudit      1 auditLogs:read
 QueryAccessLog  0 auditLogs:read
 QueryAccessLog  1 auditLogs:read
+ExportAudit     0 auditLogs:read
+ExportAudit     1 auditLogs:read
+AccessAt        0 auditLogs:read
+AccessAt        1 auditLogs:read
+FindKeys        0 organization:CRUD_apiKeys
 
 SuspendMember        0 organizationMembers:CUD
 ResumeMember         0 organizationMembers:CUD

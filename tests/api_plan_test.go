@@ -122,6 +122,8 @@ func TestAPIPlanQuotaUnderConcurrency(t *testing.T) {
 	a := s.tenant(t)
 	apiOK[*tenurev1.DeleteProjectResponse](t, s.admin(), &tenurev1.DeleteProjectRequest{ProjectId: a.project})
 	s.plan(t, a.org, &tenurev1.Quotas{Projects: proto.Uint32(10)})
+	// The other server knows the key before it is used there.
+	apiOK[*tenurev1.GetInstanceResponse](t, other.admin().with("Tenure-Consistency", "linearizable"), &tenurev1.GetInstanceRequest{})
 	var made, full atomic.Int64
 	var callers sync.WaitGroup
 	for i := range 50 {

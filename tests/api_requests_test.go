@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
@@ -272,7 +273,30 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 			&tenurev1.QueryAccessLogRequest{OrgId: n.org}, &tenurev1.QueryAccessLogRequest{ProjectId: n.project}, &tenurev1.QueryAccessLogRequest{},
 		}
 	},
+	"ExportAudit": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.ExportAuditRequest{OrgId: n.org}, &tenurev1.ExportAuditRequest{ProjectId: n.project}}
+	},
 	"ReadLog": func(apiNames) apiForms { return apiForms{&tenurev1.ReadLogRequest{}} },
+
+	"AccessAt": func(n apiNames) apiForms {
+		return apiForms{
+			&tenurev1.AccessAtRequest{OrgId: n.org, UserId: n.user, Time: timestamppb.Now()},
+			&tenurev1.AccessAtRequest{ProjectId: n.project, Permission: "project:read", Time: timestamppb.Now()},
+		}
+	},
+	"FindHolders": func(apiNames) apiForms { return apiForms{&tenurev1.FindHoldersRequest{Permission: "project:read"}} },
+	"FindKeys": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.FindKeysRequest{OrgId: n.org, UnusedForDays: 1}}
+	},
+	"ReportUsage": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.ReportUsageRequest{Uses: []*tenurev1.ReportedUse{{KeyId: n.key, Uses: 1, LastUsedAt: timestamppb.Now()}}}}
+	},
+	"SearchUsers": func(apiNames) apiForms { return apiForms{&tenurev1.SearchUsersRequest{Query: "example"}} },
+	"SearchOrgs":  func(apiNames) apiForms { return apiForms{&tenurev1.SearchOrgsRequest{Query: "org"}} },
+
+	"ListProjections":   func(apiNames) apiForms { return apiForms{&tenurev1.ListProjectionsRequest{}} },
+	"RebuildProjection": func(apiNames) apiForms { return apiForms{&tenurev1.RebuildProjectionRequest{Name: "directory"}} },
+	"VerifyProjection":  func(apiNames) apiForms { return apiForms{&tenurev1.VerifyProjectionRequest{Name: "audit"}} },
 }
 
 // apiBcrypt is the cheapest bcrypt hash of a secret.

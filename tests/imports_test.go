@@ -21,9 +21,18 @@ var mayImport = map[string]struct {
 	reason string
 	ours   []string
 }{
-	"domain":                   {"the rules know nobody: no I/O, no clock", []string{events}},
-	"eventstore":               {"the log stores events and knows no use case", []string{"domain", events}},
-	"projections/audit":        {"a projection reads the log's events", []string{"domain", events, api}},
+	"domain":                {"the rules know nobody: no I/O, no clock", []string{events}},
+	"eventstore":            {"the log stores events and knows no use case", []string{"domain", events}},
+	"projections":           {"what a projection is: a reader of the log", []string{"domain", "eventstore"}},
+	"projections/readmodel": {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
+	"projections/runner":    {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
+	"projections/usage":     {"counts beside the log", []string{"projections/readmodel"}},
+	"projections/directory": {"a projection folds states into rows", []string{
+		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events,
+	}},
+	"projections/audit": {"a projection reads the log's events", []string{
+		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
+	}},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},
@@ -31,12 +40,14 @@ var mayImport = map[string]struct {
 	"internal/edge":            {"HTTP, and no tenancy", nil},
 	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
-		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections/audit", events, api, api + "/tenurev1connect",
+		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
+		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli":     {"a client of the API, and of the log's public format", []string{"internal/tenancy", events, api, api + "/tenurev1connect"}},
 	"internal/cli/gen": {"reads protos", nil},
 	"internal/tenancy": {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"examples":         {"files", nil},
+	"tests/pgtest":     {"servers of PostgreSQL for tests of every layer", nil},
 	"tests/natstest":   {"servers of NATS for tests of every layer", nil},
 }
 

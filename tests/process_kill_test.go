@@ -66,6 +66,12 @@ func TestProcessKilledUnderLoad(t *testing.T) {
 	last.Wait()
 	killVerifyKeys(t, api, writers)
 	end := killPosition(t, api)
+	// The projectors were killed as often, at whatever moment of a transaction.
+	began := time.Now()
+	for _, name := range []string{"audit", "directory"} {
+		processVerify(t, p.url, name)
+	}
+	t.Logf("read models caught up and are what the log says, %s", time.Since(began).Round(time.Millisecond))
 	p.stop(t, syscall.SIGTERM)
 
 	state, found := killReplay(t, dir, end)

@@ -74,6 +74,7 @@ there already is left as it is, and differences are logged.`,
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "key file of the certificate")
 	f.StringSliceVar(&cfg.TrustedProxies, "trusted-proxies", nil, "networks of proxies that are believed about X-Forwarded-For, such as 10.0.0.0/8")
 	f.StringVar(&cfg.PermissionsFile, "permissions-file", "", "YAML file with permissions of your own product, to be held by roles and asked in checks")
+	f.StringVar(&cfg.PostgresURL, "postgres-url", os.Getenv("TENURE_POSTGRES_URL"), "PostgreSQL database of the read models, such as postgres://tenure@host/tenure, also by TENURE_POSTGRES_URL (default SQLite files in DATA-DIR/readmodels)")
 	f.IntVar(&cfg.IdempotencyCapacity, "idempotency-capacity", 0, "how many idempotency keys a new log remembers (default 1000000)")
 	f.IntVar(&cfg.SnapshotEvery, "snapshot-every", engine.DefaultSnapshotEvery, "after how many events a snapshot of the state is written, from which the next start goes on")
 	f.DurationVar(&cfg.AccessLogRetention, "access-log-retention", accesslog.DefaultMaxAge, "how long refused calls and sensitive reads are kept")

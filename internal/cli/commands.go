@@ -22,6 +22,7 @@ var nouns = []noun{
 	{name: "plan", service: "PlanService"},
 	{name: "plane", service: "DataPlaneService"},
 	{name: "instance", service: "InstanceService"},
+	{name: "projection", service: "ProjectionService"},
 	{name: "log", service: "LogService"},
 }
 
@@ -58,6 +59,7 @@ var commands = []command{
 	{noun: "org", verb: "get", method: "OrgService.GetOrg", args: "org_id", about: "Show an organization",
 		example: "client-acme-corp"},
 	{noun: "org", verb: "list", method: "OrgService.ListOrgs", about: "List the organizations you can see", example: "--limit 20"},
+	{noun: "org", verb: "search", method: "OrgService.SearchOrgs", args: "query", about: "Find organizations by a part of their name or metadata", example: "acme"},
 	{noun: "org", verb: "update", method: "OrgService.UpdateOrg", args: "org_id",
 		about:   "Change what is given of an organization and keep the rest",
 		example: "acme --name client-acme --metadata tier=gold",
@@ -163,6 +165,7 @@ var commands = []command{
 		say:     "{user.email} has the account {user.id}"},
 	{noun: "user", verb: "get", method: "UserService.GetUser", args: "user_id", about: "Show a user", example: "ada@example.com"},
 	{noun: "user", verb: "list", method: "UserService.ListUsers", about: "List all users, or the one with an e-mail or an identity", example: "--email ada@example.com"},
+	{noun: "user", verb: "search", method: "UserService.SearchUsers", args: "query", about: "Find users by a part of their e-mail or name", example: "lovelace"},
 	{noun: "user", verb: "update", method: "UserService.UpdateUser", args: "user_id", about: "Change a user's e-mail or name",
 		example: `ada@example.com --name "Ada Lovelace"`, say: "User {user.email|user.name} ({user.id}) updated"},
 	{noun: "user", verb: "create-service-account", method: "UserService.CreateServiceAccount", args: "name", chosen: "user_id", about: "Make a user without login, at home in one organization",
@@ -188,6 +191,8 @@ var commands = []command{
 		say:     "Key {key.name} created: {key.id}"},
 	{noun: "key", verb: "get", method: "KeyService.GetKey", args: "key_id", about: "Show a key, not its secret", example: "key_01JZZZZZZZZZZZZZZZZZZZZZZZ"},
 	{noun: "key", verb: "list", method: "KeyService.ListKeys", about: "List the keys of a project, an organization, a user or the instance", example: "--project acme/acme-chatbot-prod"},
+	{noun: "key", verb: "find", method: "KeyService.FindKeys", about: "Find active keys that expire soon, or that nobody uses",
+		example: "--org acme --expiring-within-days 14"},
 	{noun: "key", verb: "update", method: "KeyService.UpdateKey", args: "key_id",
 		about:   "Change what is given of a key and keep the rest",
 		example: "key_01JZZZZZZZZZZZZZZZZZZZZZZZ --expires 90d", say: "Key {key.name} ({key.id}) updated"},
@@ -218,11 +223,18 @@ var commands = []command{
 	{noun: "access", verb: "who", method: "AccessService.ListSubjects", args: "permission", about: "List who holds a permission at a place, and by what",
 		example: "prompts:CUD --project acme/acme-chatbot-prod"},
 
-	{noun: "audit", verb: "query", method: "AuditService.QueryAudit", about: "Show the history of an organization or a project, newest first",
-		example: "--org acme --limit 50"},
+	{noun: "access", verb: "at", method: "AccessService.AccessAt", about: "Say who held a permission in the past, and by which grant, or what somebody held",
+		example: "--project acme/acme-chatbot-prod --permission project:read --time 2026-03-01"},
+	{noun: "access", verb: "holders", method: "AccessService.FindHolders", about: "List who holds a role or a permission in any project of the instance",
+		example: "--permission traces:delete"},
+
+	{noun: "audit", verb: "query", method: "AuditService.QueryAudit", about: "Search the history of an organization, a project or the instance, newest first",
+		example: "--org acme --event-type Key --since 2026-03-01 --limit 50"},
 	{noun: "audit", verb: "denied", method: "AuditService.QueryAccessLog",
 		about:   "Show who was refused, newest first, or with --reads who read what is sensitive",
 		example: "--org acme --since 24h"},
+
+	{noun: "projection", verb: "list", method: "ProjectionService.ListProjections", about: "Show how far the read models are"},
 
 	{noun: "transfer", verb: "preview", method: "ProjectService.PreviewTransfer", args: "project_id target_org_id", show: "preview",
 		about:   "Say what a transfer would do, and what stands in its way",

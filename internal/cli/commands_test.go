@@ -17,8 +17,12 @@ import (
 
 // byHand are the methods that have no row, because their command is written out.
 var byHand = map[string]string{
-	"AuditService.WatchAudit": "a stream: `tenure audit watch`",
-	"LogService.ReadLog":      "a stream: `tenure log`",
+	"AuditService.WatchAudit":             "a stream: `tenure audit watch`",
+	"KeyService.ReportUsage":              "for services that verify keys, not for people",
+	"LogService.ReadLog":                  "a stream: `tenure log`",
+	"AuditService.ExportAudit":            "a stream: `tenure audit export`",
+	"ProjectionService.RebuildProjection": "a stream: `tenure projection rebuild`",
+	"ProjectionService.VerifyProjection":  "a stream: `tenure projection verify`",
 }
 
 // apiMethods are all methods of the API, such as "OrgService.CreateOrg".

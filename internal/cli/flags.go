@@ -52,6 +52,10 @@ var flagNames = map[string]string{
 	"ExplainRequest.check":             "",
 	"DefinePlanRequest.quotas":         "quota",
 	"SignUpPolicy.grants":              "",
+	"QueryAuditRequest.filter":         "",
+	"ExportAuditRequest.filter":        "",
+	"WatchAuditRequest.filter":         "",
+	"AuditFilter.command_id":           "command-id",
 }
 
 // inputs are all fields of the command's request but those that page through a list, which the program does itself.

@@ -36,6 +36,7 @@ func (e *Engine) apply(m eventstore.Message) error {
 	if err != nil {
 		return err
 	}
+	e.remember(decoded, s, next)
 	e.publish(next)
 	e.passed(decoded)
 	return nil
@@ -45,9 +46,11 @@ func (e *Engine) apply(m eventstore.Message) error {
 func (e *Engine) applyOwn(next *domain.State, commit *eventv1.Commit) {
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	if e.State().Position+1 == next.Position {
+	if s := e.State(); s.Position+1 == next.Position {
+		decoded := eventstore.Decoded{Message: eventstore.Message{Position: next.Position}, Hash: next.Hash, Commit: commit}
+		e.remember(decoded, s, next)
 		e.publish(next)
-		e.passed(eventstore.Decoded{Message: eventstore.Message{Position: next.Position}, Hash: next.Hash, Commit: commit})
+		e.passed(decoded)
 	}
 }
 

@@ -76,12 +76,17 @@ func (s *Server) Explain(ctx context.Context, req *tenurev1.ExplainRequest) (*te
 	}
 	verdict, steps := c.state.Explain(q.subject, q.permission, q.at, c.now)
 	res := &tenurev1.ExplainResponse{Allowed: verdict.Allowed, Reason: string(verdict.Reason), Role: string(verdict.Role), Token: c.token}
+	res.Steps = stepViews(steps)
+	return res, nil
+}
+
+func stepViews(steps []domain.Step) (views []*tenurev1.Step) {
 	for _, step := range steps {
-		res.Steps = append(res.Steps, &tenurev1.Step{
+		views = append(views, &tenurev1.Step{
 			Kind: step.Kind, Id: step.ID, Finding: string(step.Finding), Role: string(step.Role), ExpiresAt: timestamp(step.ExpiresAt), Text: step.Text,
 		})
 	}
-	return res, nil
+	return views
 }
 
 func (s *Server) question(ctx context.Context, req *tenurev1.CheckRequest) (q question, err error) {

@@ -2,11 +2,13 @@ package rpc
 
 import (
 	"context"
-	"slices"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/engine"
@@ -15,107 +17,214 @@ import (
 )
 
 const (
-	// auditScan is how many positions one call of QueryAudit reads at most, auditWindow how many at a time.
-	auditScan   = 20_000
-	auditWindow = 500
+	// exportPage is how many records are read and sent at once.
+	exportPage = 500
 	// watchWindow is how many positions a watcher reads at a time: so few are read one after the other, and none ahead.
 	watchWindow = 64
 )
 
-// QueryAudit answers the history of an organization or project, newest first.
+// QueryAudit searches the history of an organization, of a project, or of everything.
 func (s *Server) QueryAudit(ctx context.Context, req *tenurev1.QueryAuditRequest) (*tenurev1.QueryAuditResponse, error) {
 	c := callFrom(ctx)
-	targets, err := auditTargets(c.state, req.OrgId, req.ProjectId)
-	if _, err = s.authorize(ctx, targets, err); err != nil {
-		return nil, err
-	}
-	key, err := cursor("audit", req.PageToken)
+	reader, err := s.auditReader(c, req.OrgId, req.ProjectId, c.state)
 	if err != nil {
 		return nil, err
 	}
-	before, err := parseRecordKey(key, c.state.Position)
+	search, err := s.auditSearch(req.OrgId, req.ProjectId, req.Filter)
 	if err != nil {
 		return nil, err
 	}
-	reader, oldest := s.auditReader(c.actor, targets[0].Place), createdIn(targets[0].Place)
+	// A token is good for the same search alone.
+	first := proto.CloneOf(req)
+	first.PageSize, first.PageToken = 0, ""
+	kind := "audit-" + fingerprint(first)
+	if search.After, err = auditCursor(kind, req.PageToken); err != nil {
+		return nil, err
+	}
+	search.Oldest, search.Limit = req.OldestFirst, pageSize(req.PageSize)+1
+	m, err := s.model(ctx, s.ReadModels.Audit)
+	if err != nil {
+		return nil, err
+	}
+	found, err := audit.Find(ctx, m, search)
+	if err != nil {
+		return nil, readError(err)
+	}
 	res := &tenurev1.QueryAuditResponse{}
-	for scanned := 0; ; scanned += auditWindow {
-		last := before.at
-		if before.index <= 1 {
-			last--
-		}
-		if last < oldest {
-			return res, nil
-		}
-		if scanned >= auditScan {
-			res.NextPageToken = pageToken("audit", before.String())
-			return res, nil
-		}
-		first := oldest
-		if last-oldest >= auditWindow {
-			first = last - auditWindow + 1
-		}
-		records, err := s.auditWindow(ctx, reader, first, last)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range slices.Backward(records) {
-			here := recordKey{domain.Position(r.Position), int(r.Index)}
-			if here.at == before.at && here.index >= before.index {
-				continue
-			}
-			if len(res.Records) == pageSize(req.PageSize) {
-				res.NextPageToken = pageToken("audit", before.String())
-				return res, nil
-			}
-			res.Records = append(res.Records, r)
-			before = here
-		}
-		before = recordKey{first, 0}
+	if len(found) == search.Limit {
+		found = found[:len(found)-1]
+		last := found[len(found)-1]
+		res.NextPageToken = pageToken(kind, strconv.FormatUint(uint64(last.Position), 10)+"."+strconv.Itoa(last.Index))
 	}
+	res.Records, err = auditRecords(ctx, reader, found, req.Filter)
+	return res, err
 }
 
-// recordKey is a place among the records; a page holds those in front of it. Records of a position count from 1.
-type recordKey struct {
-	at    domain.Position
-	index int
+// fingerprint tells one request from another.
+func fingerprint(m proto.Message) string {
+	b, _ := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:6])
 }
 
-func (k recordKey) String() string {
-	return strconv.FormatUint(uint64(k.at), 10) + "." + strconv.Itoa(k.index)
-}
-
-// parseRecordKey reads what String wrote; "" is behind everything up to newest.
-func parseRecordKey(key string, newest domain.Position) (recordKey, error) {
-	if key == "" {
-		return recordKey{newest + 1, 0}, nil
+// auditCursor reads the place behind which a page begins.
+func auditCursor(kind, token string) (audit.Place, error) {
+	key, err := cursor(kind, token)
+	if err != nil || key == "" {
+		return audit.Place{}, err
 	}
 	left, right, _ := strings.Cut(key, ".")
 	at, err1 := strconv.ParseUint(left, 10, 63)
 	index, err2 := strconv.ParseUint(right, 10, 31)
-	if err1 != nil || err2 != nil || at == 0 || domain.Position(at) > newest+1 {
-		return recordKey{}, domain.Invalidf("page_token", domain.InvalidField, "is not of this list; send the next_page_token of the page before, as it was")
+	if err1 != nil || err2 != nil || at == 0 {
+		return audit.Place{}, domain.Invalidf("page_token", domain.InvalidField, "is not of this list; send the next_page_token of the page before, as it was")
 	}
-	return recordKey{domain.Position(at), int(index)}, nil
+	return audit.Place{Position: domain.Position(at), Index: int(index)}, nil
 }
 
-// WatchAudit streams the history of an organization or project as it grows.
+// auditSearch is the search that a filter asks for.
+func (s *Server) auditSearch(org, project string, f *tenurev1.AuditFilter) (audit.Search, error) {
+	search := audit.Search{
+		Org: domain.OrgID(org), Project: domain.ProjectID(project),
+		Actor: f.GetActorId(), EventType: f.GetEventType(), Command: f.GetCommand(), CommandID: f.GetCommandId(), User: f.GetUserId(), Key: f.GetKeyId(),
+		Resource: f.GetResourceId(), IPDigest: s.personal().IPDigest(f.GetIp()), Since: timeOf(f.GetSince()), Until: timeOf(f.GetUntil()),
+		From: domain.Position(f.GetFromPosition()), To: domain.Position(f.GetToPosition()),
+	}
+	switch {
+	case !search.Since.IsZero() && !search.Until.IsZero() && !search.Since.Before(search.Until):
+		return search, domain.Invalidf("filter.until", domain.InvalidField, "must be after since")
+	case search.To > 0 && search.From > search.To:
+		return search, domain.Invalidf("filter.to_position", domain.InvalidField, "must not be before from_position")
+	case search.EventType != "" && !audit.HasTypes(search.EventType):
+		return search, domain.Invalidf("filter.event_type", domain.InvalidField, "no type of event begins with %q; types are such as ProjectTransferred and KeyRevoked", search.EventType)
+	}
+	return search, nil
+}
+
+func (s *Server) personal() audit.Personal {
+	return audit.Personal{Open: s.openSealed, Digest: func(content string) []byte { return s.Vault.Fingerprint([]byte(content)) }}
+}
+
+// auditReader is who reads, and what of, after asking whether they may.
+func (s *Server) auditReader(c *call, org, project string, state *domain.State) (audit.Reader, error) {
+	reader := audit.Reader{Instance: state.IsAdmin(c.actor), Open: s.openSealed}
+	if org == "" && project == "" {
+		return reader, state.Authorize(c.actor, domain.Rule{Requirement: domain.InstanceAdmin}, nil, c.now)
+	}
+	targets, err := auditTargets(state, org, project)
+	if err != nil {
+		return reader, err
+	}
+	c.targets, reader.Place = targets, targets[0].Place
+	return reader, state.Authorize(c.actor, c.rule, targets, s.Engine.Now())
+}
+
+// auditTargets: the history of a deleted project stays readable to those who could read it.
+func auditTargets(state *domain.State, org, project string) ([]domain.Target, error) {
+	targets, err := state.PlaceTarget(domain.OrgID(org), domain.ProjectID(project))
+	for i := range targets {
+		targets[i].EvenDeleted = true
+	}
+	return targets, err
+}
+
+// auditRecords are what was found, as the reader may see it.
+func auditRecords(ctx context.Context, reader audit.Reader, found []audit.Found, f *tenurev1.AuditFilter) ([]*tenurev1.AuditRecord, error) {
+	records := make([]*tenurev1.AuditRecord, 0, len(found))
+	for _, row := range found {
+		r, err := reader.Record(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		// Who may not see an address must not find it by guessing either.
+		if f.GetIp() == "" || r.Ip == f.GetIp() {
+			records = append(records, r)
+		}
+	}
+	return records, nil
+}
+
+// ExportAudit streams the history as a file.
+func (s *Server) ExportAudit(ctx context.Context, req *tenurev1.ExportAuditRequest, stream *connect.ServerStream[tenurev1.ExportAuditResponse]) error {
+	c := callFrom(ctx)
+	if _, err := s.auditReader(c, req.OrgId, req.ProjectId, c.state); err != nil {
+		return err
+	}
+	search, err := s.auditSearch(req.OrgId, req.ProjectId, req.Filter)
+	if err != nil {
+		return err
+	}
+	m, err := s.model(ctx, s.ReadModels.Audit)
+	if err != nil {
+		return err
+	}
+	end, err := m.Checkpoint(ctx)
+	if err != nil {
+		return readError(err)
+	}
+	if search.To == 0 || search.To > end.Position {
+		search.To = end.Position
+	}
+	search.Oldest, search.Limit = true, exportPage
+	search.After = audit.Place{Position: domain.Position(req.AfterPosition), Index: int(req.AfterIndex)}
+	format := audit.Formats[req.Format]
+	res := &tenurev1.ExportAuditResponse{Position: req.AfterPosition, Index: req.AfterIndex}
+	if req.AfterPosition == 0 && format.Head != "" {
+		res.Data = []byte(format.Head)
+	}
+	for {
+		// The caller's rights are looked at anew each time: an export must not outlive them.
+		reader, err := s.auditReader(c, req.OrgId, req.ProjectId, s.Engine.State())
+		if err != nil {
+			return err
+		}
+		found, err := audit.Find(ctx, m, search)
+		if err != nil {
+			return readError(err)
+		}
+		records, err := auditRecords(ctx, reader, found, req.Filter)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			line, err := format.Line(c.state.Instance.LogID, r)
+			if err != nil {
+				return err
+			}
+			res.Data = append(res.Data, line...)
+		}
+		res.Records = uint32(len(records))
+		if len(found) > 0 {
+			search.After = found[len(found)-1].Place
+			res.Position, res.Index = uint64(search.After.Position), uint32(search.After.Index)
+		}
+		if err := stream.Send(res); err != nil {
+			return err
+		}
+		if len(found) < exportPage {
+			return nil
+		}
+		res = &tenurev1.ExportAuditResponse{}
+	}
+}
+
+// WatchAudit streams the history as it grows.
 func (s *Server) WatchAudit(ctx context.Context, req *tenurev1.WatchAuditRequest, stream *connect.ServerStream[tenurev1.WatchAuditResponse]) error {
 	c := callFrom(ctx)
 	last := c.state.Position
 	if req.AfterPosition != nil {
 		last = domain.Position(*req.AfterPosition)
 	}
+	search, err := s.auditSearch(req.OrgId, req.ProjectId, req.Filter)
+	if err != nil {
+		return err
+	}
 	for opened := false; ; {
 		moved := s.Engine.Moved()
 		// The caller's rights are looked at anew each time: a watch must not outlive them.
-		state, now := s.Engine.State(), s.Engine.Now()
-		targets, err := auditTargets(state, req.OrgId, req.ProjectId)
+		state := s.Engine.State()
+		reader, err := s.auditReader(c, req.OrgId, req.ProjectId, state)
 		if err != nil {
-			return err
-		}
-		c.targets = targets
-		if err := state.Authorize(c.actor, c.rule, targets, now); err != nil {
 			return err
 		}
 		if !opened {
@@ -125,14 +234,13 @@ func (s *Server) WatchAudit(ctx context.Context, req *tenurev1.WatchAuditRequest
 			}
 			opened = true
 		}
-		reader := s.auditReader(c.actor, targets[0].Place)
 		for last < state.Position {
 			to := min(last+watchWindow, state.Position)
 			// Sent one by one as they are read: the server must not hold what a slow watcher does not take.
 			err := s.Engine.Commits(ctx, last+1, to, func(c engine.Commit) error {
-				records, err := reader.Records(ctx, c.Position, c.Commit)
+				records, err := reader.Records(ctx, c.Position, c.Commit, search.Matches)
 				for _, r := range records {
-					if err == nil {
+					if err == nil && (req.Filter.GetIp() == "" || r.Ip == req.Filter.GetIp()) {
 						err = stream.Send(&tenurev1.WatchAuditResponse{Record: r})
 					}
 				}
@@ -151,34 +259,4 @@ func (s *Server) WatchAudit(ctx context.Context, req *tenurev1.WatchAuditRequest
 		case <-moved:
 		}
 	}
-}
-
-// auditTargets: the history of a deleted project stays readable to those who could read it.
-func auditTargets(state *domain.State, org, project string) ([]domain.Target, error) {
-	targets, err := state.PlaceTarget(domain.OrgID(org), domain.ProjectID(project))
-	for i := range targets {
-		targets[i].EvenDeleted = true
-	}
-	return targets, err
-}
-
-func (s *Server) auditReader(by domain.Actor, at domain.Place) audit.Reader {
-	return audit.Reader{Place: at, Instance: s.Engine.State().IsAdmin(by), Open: s.openSealed}
-}
-
-// auditWindow reads the records of a range of positions that the reader may see, oldest first.
-func (s *Server) auditWindow(ctx context.Context, reader audit.Reader, from, to domain.Position) (records []*tenurev1.AuditRecord, err error) {
-	err = s.Engine.Commits(ctx, from, to, func(c engine.Commit) error {
-		list, err := reader.Records(ctx, c.Position, c.Commit)
-		records = append(records, list...)
-		return err
-	})
-	return records, err
-}
-
-func createdIn(at domain.Place) domain.Position {
-	if at.Project != nil {
-		return at.Project.CreatedIn
-	}
-	return at.Org.CreatedIn
 }

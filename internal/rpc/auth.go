@@ -80,6 +80,7 @@ func (s *Server) authenticate(ctx context.Context, c *call, header string) error
 		return domain.Errorf(domain.CodeUnauthenticated, reason, "the key is right but can't be used (%s)", reason)
 	}
 	c.actor = domain.KeyActor(k, method)
+	s.ReadModels.Usage.Used(string(k.ID), 1, c.now)
 	return nil
 }
 

@@ -32,6 +32,8 @@ type call struct {
 	idempotency *eventv1.Idempotency
 	// state is what queries read: as new as the request wanted.
 	state *domain.State
+	// wanted is the position that the request asked for; 0 if it takes what is there.
+	wanted domain.Position
 	// token is that of the state the answer reflects.
 	token string
 }

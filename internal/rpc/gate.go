@@ -141,6 +141,9 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 	}
 	c.now = g.Engine.Now()
 	c.read(s)
+	if wanted.Level != engine.MinimizeLatency {
+		c.wanted = s.Position
+	}
 	// The caller may have ended in what was waited for.
 	return c, s.Authorize(c.actor, admitted, nil, c.now)
 }

@@ -87,7 +87,9 @@ func (s *Server) GetKey(ctx context.Context, req *tenurev1.GetKeyRequest) (*tenu
 	if err != nil {
 		return nil, err
 	}
-	return &tenurev1.GetKeyResponse{Key: s.keyOf(state, id)}, nil
+	key := s.keyOf(state, id)
+	s.addUsage(ctx, key)
+	return &tenurev1.GetKeyResponse{Key: key}, nil
 }
 
 // ListKeys answers the keys of a principal.
@@ -114,6 +116,7 @@ func (s *Server) ListKeys(ctx context.Context, req *tenurev1.ListKeysRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	s.addUsage(ctx, keys...)
 	return &tenurev1.ListKeysResponse{Keys: keys, NextPageToken: next}, nil
 }
 
@@ -213,6 +216,7 @@ func (s *Server) VerifyKey(ctx context.Context, req *tenurev1.VerifyKeyRequest) 
 		res.Environment = domain.DefaultEnvironment
 	}
 	if res.Valid {
+		s.ReadModels.Usage.Used(string(k.ID), 1, c.now)
 		res.Permissions = c.state.Catalog().Names(c.state.KeyPermissions(k, c.now))
 	}
 	return res, nil

@@ -10,6 +10,9 @@ import (
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
+// logWindow is how many positions are read at a time.
+const logWindow = 500
+
 // ReadLog streams the messages of the log as they are stored.
 func (s *Server) ReadLog(ctx context.Context, req *tenurev1.ReadLogRequest, stream *connect.ServerStream[tenurev1.ReadLogResponse]) error {
 	if _, err := s.authorize(ctx, nil, nil); err != nil {
@@ -36,7 +39,7 @@ func (s *Server) ReadLog(ctx context.Context, req *tenurev1.ReadLogRequest, stre
 			to = min(to, last)
 		}
 		for next <= to {
-			until := min(next+auditWindow-1, to)
+			until := min(next+logWindow-1, to)
 			if err := s.Engine.Messages(ctx, next, until, func(m engine.Message) error { return stream.Send(messageView(m)) }); err != nil {
 				return err
 			}

@@ -39,6 +39,8 @@ type Config struct {
 	SyncAlways string
 	// Warnings are what is wrong or risky, for instance admins.
 	Warnings func() []string
+	// ReadModels are what queries beside the state read.
+	ReadModels ReadModels
 	// Servers asks all servers that run for the newest format of the log that any of them reads, and for those that read less.
 	Servers func(context.Context) (newest uint32, older []string, err error)
 }
@@ -65,6 +67,7 @@ var Services = []string{
 	tenurev1connect.InstanceServiceName, tenurev1connect.AuditServiceName, tenurev1connect.RoleServiceName,
 	tenurev1connect.GroupServiceName, tenurev1connect.InvitationServiceName, tenurev1connect.TransferServiceName,
 	tenurev1connect.PlanServiceName, tenurev1connect.DataPlaneServiceName, tenurev1connect.LogServiceName,
+	tenurev1connect.ProjectionServiceName,
 }
 
 // NewHandler serves the API over Connect, gRPC and gRPC-Web, with gRPC reflection and health.
@@ -101,6 +104,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		func() (string, http.Handler) { return tenurev1connect.NewPlanServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewDataPlaneServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewLogServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewProjectionServiceHandler(s, options...) },
 		func() (string, http.Handler) { return grpchealth.NewHandler(healthOf{cfg.Engine}) },
 		func() (string, http.Handler) {
 			return grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(Services...))

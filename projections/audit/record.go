@@ -16,7 +16,7 @@ import (
 
 // Reader is who reads, and what of.
 type Reader struct {
-	// Place is the project whose history is read, else the organization.
+	// Place is the project whose history is read, else the organization; everything if there is neither, for instance admins.
 	Place domain.Place
 	// Instance tells that the reader is an instance admin, who sees everything.
 	Instance bool
@@ -25,15 +25,15 @@ type Reader struct {
 }
 
 // Records are the events of a commit that belong to the reader's place, in order. A project's history follows the project
-// into another organization; what is personal about people of the former one stays behind.
-func (r Reader) Records(ctx context.Context, at domain.Position, c *eventv1.Commit) ([]*tenurev1.AuditRecord, error) {
+// into another organization; what is personal about people of the former one stays behind. fits chooses among them.
+func (r Reader) Records(ctx context.Context, at domain.Position, c *eventv1.Commit, fits func(domain.Position, *eventv1.Commit, *eventv1.Entry, *eventv1.Event) bool) ([]*tenurev1.AuditRecord, error) {
 	var records []*tenurev1.AuditRecord
 	index := uint32(0)
 	for _, entry := range c.Entries {
 		for _, event := range entry.Events {
 			// Records are counted from 1, whether the reader sees them or not.
 			index++
-			if !r.belongs(event) {
+			if !r.belongs(event) || !fits(at, c, entry, event) {
 				continue
 			}
 			record, err := r.record(ctx, entry, event)
@@ -47,7 +47,20 @@ func (r Reader) Records(ctx context.Context, at domain.Position, c *eventv1.Comm
 	return records, nil
 }
 
+// Record is what was found, as the reader may see it.
+func (r Reader) Record(ctx context.Context, f Found) (*tenurev1.AuditRecord, error) {
+	record, err := r.record(ctx, f.Entry, f.Entry.Events[0])
+	if err != nil {
+		return nil, err
+	}
+	record.Position, record.Index, record.Time = uint64(f.Position), uint32(f.Index), timestamppb.New(f.Time)
+	return record, nil
+}
+
 func (r Reader) belongs(e *eventv1.Event) bool {
+	if r.Place.Org == nil {
+		return r.Instance
+	}
 	if r.Place.Project != nil {
 		return e.ProjectId == string(r.Place.Project.ID)
 	}
@@ -55,7 +68,10 @@ func (r Reader) belongs(e *eventv1.Event) bool {
 }
 
 func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Event) (*tenurev1.AuditRecord, error) {
-	here := string(r.Place.Org.ID)
+	here := ""
+	if r.Place.Org != nil {
+		here = string(r.Place.Org.ID)
+	}
 	own := r.Instance || slices.Contains(domain.ActedIn(e), here)
 	data, err := r.fields(ctx, body(e), "", own)
 	if err != nil {
@@ -159,6 +175,11 @@ func (r Reader) single(ctx context.Context, f protoreflect.FieldDescriptor, v pr
 		return structpb.NewStringValue(v.String()), nil
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
 		return structpb.NewNumberValue(float64(v.Uint())), nil
+	case protoreflect.EnumKind:
+		if e := f.Enum().Values().ByNumber(v.Enum()); e != nil {
+			return structpb.NewStringValue(string(e.Name())), nil
+		}
+		return structpb.NewNumberValue(float64(v.Enum())), nil
 	case protoreflect.BoolKind:
 		return structpb.NewBoolValue(v.Bool()), nil
 	}

@@ -21,13 +21,14 @@ import (
 type sizes struct {
 	orgs, membersPerOrg, orgsPerPerson, projectsPerOrg, keysPerProject int
 	replayed                                                           int // commits
+	audited                                                            int // events in the audit log that pages are read of
 	round                                                              time.Duration
 	rounds                                                             int
 }
 
 var (
-	full  = sizes{orgs: 1000, membersPerOrg: 1000, orgsPerPerson: 10, projectsPerOrg: 10, keysPerProject: 100, replayed: 1_000_000, round: 2 * time.Second, rounds: 3}
-	quick = sizes{orgs: 20, membersPerOrg: 20, orgsPerPerson: 2, projectsPerOrg: 2, keysPerProject: 5, replayed: 3000, round: 50 * time.Millisecond, rounds: 1}
+	full  = sizes{orgs: 1000, membersPerOrg: 1000, orgsPerPerson: 10, projectsPerOrg: 10, keysPerProject: 100, replayed: 1_000_000, audited: 1_000_000, round: 2 * time.Second, rounds: 3}
+	quick = sizes{orgs: 20, membersPerOrg: 20, orgsPerPerson: 2, projectsPerOrg: 2, keysPerProject: 5, replayed: 3000, audited: 3000, round: 50 * time.Millisecond, rounds: 1}
 )
 
 // small is the state of a hundredth of the size.
@@ -48,6 +49,7 @@ var groups = []group{
 	{"growth", growth},
 	{"replay", replay},
 	{"cluster", cluster},
+	{"readmodels", readModels},
 	// These share a server, which stays until the end and is large.
 	{"durable", durable},
 	{"api", api},

@@ -66,6 +66,9 @@ type Config struct {
 	// PermissionsFile names permissions of the operator's own product; none if empty.
 	PermissionsFile string
 
+	// PostgresURL is the database of the read models; if empty, they are SQLite files in DataDir.
+	PostgresURL string
+
 	// IdempotencyCapacity is how many idempotency keys a new log remembers; the default if 0.
 	IdempotencyCapacity int
 	// SnapshotEvery is after how many events a snapshot of the state is written; the default if 0.
@@ -89,6 +92,7 @@ type App struct {
 	NewAdminKey string
 	Engine      *engine.Engine
 	Log         *eventstore.Log
+	ReadModels  rpc.ReadModels
 
 	cfg      Config
 	node     string       // the host's name
@@ -180,6 +184,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.fits(ctx, peppers, master.ID()); err != nil {
 		return nil, err
 	}
+	if err := a.startReadModels(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
 		return nil, err
 	}
@@ -197,6 +204,13 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	return a, a.keepAdminKey(admin)
+}
+
+func (cfg Config) now() time.Time {
+	if cfg.Clock != nil {
+		return cfg.Clock()
+	}
+	return time.Now()
 }
 
 func (cfg Config) file(given, name string) string {
@@ -227,10 +241,11 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	metrics := edge.NewMetrics(rpc.Procedures())
 	registerEngine(metrics.Registerer(), a.Engine)
 	registerAccessLog(metrics.Registerer(), a.access)
+	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
 		AccessLog: a.access, Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
-		Servers: a.older,
+		Servers: a.older, ReadModels: a.ReadModels,
 	})
 	if err != nil {
 		return err
@@ -344,6 +359,14 @@ func (a *App) warnings() []string {
 	}
 	if warning := a.lostAccess(); warning != "" {
 		list = append(list, warning)
+	}
+	for _, p := range a.ReadModels.All() {
+		if r := p.Report(); r.Err != nil {
+			list = append(list, fmt.Sprintf("read model %q is %s at position %d of %d: %v", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End, r.Err))
+		}
+	}
+	if n := a.ReadModels.Usage.Dropped(); n > 0 {
+		list = append(list, fmt.Sprintf("%d uses of keys were not counted, because the database of the read models was away for long", n))
 	}
 	if a.init != nil {
 		for _, drift := range a.init.Drift(s, a.Engine.Now()) {

@@ -1,9 +1,13 @@
 package app
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/internal/rpc"
+	"github.com/tenurehq/tenure/projections/runner"
 )
 
 // registerEngine shows what the engine does.
@@ -30,4 +34,30 @@ func registerEngine(r prometheus.Registerer, e *engine.Engine) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenure_contact_seconds", Help: "Time since this server's state was last known to be current."},
 			func() float64 { return e.SinceContact().Seconds() }),
 	)
+}
+
+// registerReadModels shows how far the read models are.
+func registerReadModels(r prometheus.Registerer, models rpc.ReadModels, now func() time.Time) {
+	for _, p := range models.All() {
+		for _, m := range []struct {
+			name, help string
+			value      func(runner.Report) float64
+		}{
+			{"tenure_projection_position", "Last position of the log that is in the read model.", func(r runner.Report) float64 { return float64(r.Status.Position) }},
+			{"tenure_projection_lag", "Positions of the log that are not in the read model yet.", func(r runner.Report) float64 { return float64(r.Lag()) }},
+			{"tenure_projection_lag_seconds", "For how long what is not in the read model has been waiting.", func(r runner.Report) float64 { return r.LagTime(now()).Seconds() }},
+			{"tenure_projection_rate", "Events applied to the read model per second, lately.", func(r runner.Report) float64 { return r.Status.Rate }},
+			{"tenure_projection_stopped", "1 if the projection stopped and needs somebody. More than 0 is an alarm.", func(r runner.Report) float64 {
+				if r.Status.Phase == runner.Stopped || r.Generation.Number == 0 && r.Err != nil {
+					return 1
+				}
+				return 0
+			}},
+		} {
+			r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help, ConstLabels: prometheus.Labels{"projection": p.Name()}},
+				func() float64 { return m.value(p.Report()) }))
+		}
+	}
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tenure_usage_dropped_total", Help: "Uses of keys that were not counted."},
+		func() float64 { return float64(models.Usage.Dropped()) }))
 }

@@ -949,6 +949,642 @@ func (x *Subject) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+type AccessAtRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string                 `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// As CheckRequest; asked in the project if one is named.
+	Permission    string                 `protobuf:"bytes,3,opt,name=permission,proto3" json:"permission,omitempty"`
+	UserId        string                 `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
+	Position      uint64                 `protobuf:"varint,6,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessAtRequest) Reset() {
+	*x = AccessAtRequest{}
+	mi := &file_tenure_v1_access_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessAtRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessAtRequest) ProtoMessage() {}
+
+func (x *AccessAtRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessAtRequest.ProtoReflect.Descriptor instead.
+func (*AccessAtRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AccessAtRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *AccessAtRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *AccessAtRequest) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *AccessAtRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *AccessAtRequest) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *AccessAtRequest) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+type AccessAtResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// People by id, then keys by id.
+	Subjects []*PastSubject `protobuf:"bytes,1,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	// The organization and its projects then, in which the person held a role.
+	Access []*PastAccess `protobuf:"bytes,2,rep,name=access,proto3" json:"access,omitempty"`
+	// Present if a person and a permission are asked about.
+	Verdict *PastVerdict `protobuf:"bytes,3,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// The organization that the project was in.
+	OrgId         string `protobuf:"bytes,4,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessAtResponse) Reset() {
+	*x = AccessAtResponse{}
+	mi := &file_tenure_v1_access_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessAtResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessAtResponse) ProtoMessage() {}
+
+func (x *AccessAtResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessAtResponse.ProtoReflect.Descriptor instead.
+func (*AccessAtResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AccessAtResponse) GetSubjects() []*PastSubject {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+func (x *AccessAtResponse) GetAccess() []*PastAccess {
+	if x != nil {
+		return x.Access
+	}
+	return nil
+}
+
+func (x *AccessAtResponse) GetVerdict() *PastVerdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return nil
+}
+
+func (x *AccessAtResponse) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+// PastSubject is who held a permission; ids alone, because a name is of the present.
+type PastSubject struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	UserId string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	KeyId  string                 `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	Role   string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// As in Subject.
+	By        string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	GroupId   string                 `protobuf:"bytes,5,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Positions and time at which the grant that gave it was made, if a grant gave it.
+	GrantedIn     uint64                 `protobuf:"varint,7,opt,name=granted_in,json=grantedIn,proto3" json:"granted_in,omitempty"`
+	GrantedAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=granted_at,json=grantedAt,proto3" json:"granted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastSubject) Reset() {
+	*x = PastSubject{}
+	mi := &file_tenure_v1_access_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastSubject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastSubject) ProtoMessage() {}
+
+func (x *PastSubject) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastSubject.ProtoReflect.Descriptor instead.
+func (*PastSubject) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PastSubject) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *PastSubject) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *PastSubject) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *PastSubject) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *PastSubject) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *PastSubject) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *PastSubject) GetGrantedIn() uint64 {
+	if x != nil {
+		return x.GrantedIn
+	}
+	return 0
+}
+
+func (x *PastSubject) GetGrantedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GrantedAt
+	}
+	return nil
+}
+
+type PastAccess struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for the organization itself.
+	ProjectId     string                 `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	ProjectName   string                 `protobuf:"bytes,2,opt,name=project_name,json=projectName,proto3" json:"project_name,omitempty"`
+	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	By            string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	GroupId       string                 `protobuf:"bytes,5,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Permissions   []string               `protobuf:"bytes,7,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastAccess) Reset() {
+	*x = PastAccess{}
+	mi := &file_tenure_v1_access_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastAccess) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastAccess) ProtoMessage() {}
+
+func (x *PastAccess) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastAccess.ProtoReflect.Descriptor instead.
+func (*PastAccess) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PastAccess) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *PastAccess) GetProjectName() string {
+	if x != nil {
+		return x.ProjectName
+	}
+	return ""
+}
+
+func (x *PastAccess) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *PastAccess) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *PastAccess) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *PastAccess) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *PastAccess) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+type PastVerdict struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Allowed       bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	Steps         []*Step                `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastVerdict) Reset() {
+	*x = PastVerdict{}
+	mi := &file_tenure_v1_access_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastVerdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastVerdict) ProtoMessage() {}
+
+func (x *PastVerdict) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastVerdict.ProtoReflect.Descriptor instead.
+func (*PastVerdict) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PastVerdict) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *PastVerdict) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PastVerdict) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *PastVerdict) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+type FindHoldersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Role  string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	// A permission at the level of projects.
+	Permission string `protobuf:"bytes,2,opt,name=permission,proto3" json:"permission,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindHoldersRequest) Reset() {
+	*x = FindHoldersRequest{}
+	mi := &file_tenure_v1_access_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindHoldersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindHoldersRequest) ProtoMessage() {}
+
+func (x *FindHoldersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindHoldersRequest.ProtoReflect.Descriptor instead.
+func (*FindHoldersRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *FindHoldersRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *FindHoldersRequest) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *FindHoldersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *FindHoldersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type FindHoldersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holders       []*Holder              `protobuf:"bytes,1,rep,name=holders,proto3" json:"holders,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindHoldersResponse) Reset() {
+	*x = FindHoldersResponse{}
+	mi := &file_tenure_v1_access_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindHoldersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindHoldersResponse) ProtoMessage() {}
+
+func (x *FindHoldersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindHoldersResponse.ProtoReflect.Descriptor instead.
+func (*FindHoldersResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FindHoldersResponse) GetHolders() []*Holder {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+func (x *FindHoldersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type Holder struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string                 `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	UserId    string                 `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Role      string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	// As in Subject.
+	By            string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	GroupId       string                 `protobuf:"bytes,6,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holder) Reset() {
+	*x = Holder{}
+	mi := &file_tenure_v1_access_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holder) ProtoMessage() {}
+
+func (x *Holder) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_access_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holder.ProtoReflect.Descriptor instead.
+func (*Holder) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_access_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Holder) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *Holder) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *Holder) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Holder) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Holder) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Holder) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Holder) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_tenure_v1_access_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_access_proto_rawDesc = "" +
@@ -1044,14 +1680,87 @@ const file_tenure_v1_access_proto_rawDesc = "" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x19\n" +
 	"\bgroup_id\x18\a \x01(\tR\agroupId\x129\n" +
 	"\n" +
-	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x81\x06\n" +
+	"expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xc1\x04\n" +
+	"\x0fAccessAtRequest\x126\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12'\n" +
+	"\n" +
+	"permission\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\n" +
+	"permission\x128\n" +
+	"\auser_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x12.\n" +
+	"\x04time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
+	"\bposition\x18\x06 \x01(\x04R\bposition:\x86\x02\xbaH\x82\x02\x1aV\n" +
+	"\x05place\x12!name an organization or a project\x1a*this.org_id != '' || this.project_id != ''\x1a]\n" +
+	"\bquestion\x12$name a permission, a person, or both\x1a+this.permission != '' || this.user_id != ''\x1aI\n" +
+	"\x04when\x12\x19give a time or a position\x1a&has(this.time) != (this.position > 0u)\"\xbe\x01\n" +
+	"\x10AccessAtResponse\x122\n" +
+	"\bsubjects\x18\x01 \x03(\v2\x16.tenure.v1.PastSubjectR\bsubjects\x12-\n" +
+	"\x06access\x18\x02 \x03(\v2\x15.tenure.v1.PastAccessR\x06access\x120\n" +
+	"\averdict\x18\x03 \x01(\v2\x16.tenure.v1.PastVerdictR\averdict\x12\x15\n" +
+	"\x06org_id\x18\x04 \x01(\tR\x05orgId\"\x91\x02\n" +
+	"\vPastSubject\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x15\n" +
+	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x19\n" +
+	"\bgroup_id\x18\x05 \x01(\tR\agroupId\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1d\n" +
+	"\n" +
+	"granted_in\x18\a \x01(\x04R\tgrantedIn\x129\n" +
+	"\n" +
+	"granted_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tgrantedAt\"\xea\x01\n" +
+	"\n" +
+	"PastAccess\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12!\n" +
+	"\fproject_name\x18\x02 \x01(\tR\vprojectName\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x19\n" +
+	"\bgroup_id\x18\x05 \x01(\tR\agroupId\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12 \n" +
+	"\vpermissions\x18\a \x03(\tR\vpermissions\"z\n" +
+	"\vPastVerdict\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12%\n" +
+	"\x05steps\x18\x04 \x03(\v2\x0f.tenure.v1.StepR\x05steps\"\xc7\x01\n" +
+	"\x12FindHoldersRequest\x12\x1b\n" +
+	"\x04role\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18<R\x04role\x12'\n" +
+	"\n" +
+	"permission\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\n" +
+	"permission\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken:\x19\xbaH\x16\"\x14\n" +
+	"\x04role\n" +
+	"\n" +
+	"permission\x10\x01\"j\n" +
+	"\x13FindHoldersResponse\x12+\n" +
+	"\aholders\x18\x01 \x03(\v2\x11.tenure.v1.HolderR\aholders\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd1\x01\n" +
+	"\x06Holder\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tR\tprojectId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\x12\x12\n" +
+	"\x04role\x18\x04 \x01(\tR\x04role\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x19\n" +
+	"\bgroup_id\x18\x06 \x01(\tR\agroupId\x129\n" +
+	"\n" +
+	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xce\a\n" +
 	"\rAccessService\x12\x90\x01\n" +
 	"\x05Check\x12\x17.tenure.v1.CheckRequest\x1a\x18.tenure.v1.CheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12\x9f\x01\n" +
 	"\n" +
 	"BatchCheck\x12\x1c.tenure.v1.BatchCheckRequest\x1a\x1d.tenure.v1.BatchCheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12\x96\x01\n" +
 	"\aExplain\x12\x19.tenure.v1.ExplainRequest\x1a\x1a.tenure.v1.ExplainResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12|\n" +
 	"\x0eListAccessible\x12 .tenure.v1.ListAccessibleRequest\x1a!.tenure.v1.ListAccessibleResponse\"%\x8a\xb5\x18\x1e\b\x06\x12\x18organizationMembers:read(\x01\x90\x02\x01\x12\xa3\x01\n" +
-	"\fListSubjects\x12\x1e.tenure.v1.ListSubjectsRequest\x1a\x1f.tenure.v1.ListSubjectsResponse\"R\x8a\xb5\x18K\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read\x90\x02\x01B\x9a\x01\n" +
+	"\fListSubjects\x12\x1e.tenure.v1.ListSubjectsRequest\x1a\x1f.tenure.v1.ListSubjectsResponse\"R\x8a\xb5\x18K\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read\x90\x02\x01\x12p\n" +
+	"\bAccessAt\x12\x1a.tenure.v1.AccessAtRequest\x1a\x1b.tenure.v1.AccessAtResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01\x12Y\n" +
+	"\vFindHolders\x12\x1d.tenure.v1.FindHoldersRequest\x1a\x1e.tenure.v1.FindHoldersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01B\x9a\x01\n" +
 	"\rcom.tenure.v1B\vAccessProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 
@@ -1067,7 +1776,7 @@ func file_tenure_v1_access_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_access_proto_rawDescData
 }
 
-var file_tenure_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_tenure_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_tenure_v1_access_proto_goTypes = []any{
 	(*CheckRequest)(nil),           // 0: tenure.v1.CheckRequest
 	(*CheckResponse)(nil),          // 1: tenure.v1.CheckResponse
@@ -1082,33 +1791,55 @@ var file_tenure_v1_access_proto_goTypes = []any{
 	(*ListSubjectsRequest)(nil),    // 10: tenure.v1.ListSubjectsRequest
 	(*ListSubjectsResponse)(nil),   // 11: tenure.v1.ListSubjectsResponse
 	(*Subject)(nil),                // 12: tenure.v1.Subject
-	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
+	(*AccessAtRequest)(nil),        // 13: tenure.v1.AccessAtRequest
+	(*AccessAtResponse)(nil),       // 14: tenure.v1.AccessAtResponse
+	(*PastSubject)(nil),            // 15: tenure.v1.PastSubject
+	(*PastAccess)(nil),             // 16: tenure.v1.PastAccess
+	(*PastVerdict)(nil),            // 17: tenure.v1.PastVerdict
+	(*FindHoldersRequest)(nil),     // 18: tenure.v1.FindHoldersRequest
+	(*FindHoldersResponse)(nil),    // 19: tenure.v1.FindHoldersResponse
+	(*Holder)(nil),                 // 20: tenure.v1.Holder
+	(*timestamppb.Timestamp)(nil),  // 21: google.protobuf.Timestamp
 }
 var file_tenure_v1_access_proto_depIdxs = []int32{
 	0,  // 0: tenure.v1.BatchCheckRequest.checks:type_name -> tenure.v1.CheckRequest
 	1,  // 1: tenure.v1.BatchCheckResponse.results:type_name -> tenure.v1.CheckResponse
 	0,  // 2: tenure.v1.ExplainRequest.check:type_name -> tenure.v1.CheckRequest
 	6,  // 3: tenure.v1.ExplainResponse.steps:type_name -> tenure.v1.Step
-	13, // 4: tenure.v1.Step.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 4: tenure.v1.Step.expires_at:type_name -> google.protobuf.Timestamp
 	9,  // 5: tenure.v1.ListAccessibleResponse.accessible:type_name -> tenure.v1.Accessible
-	13, // 6: tenure.v1.Accessible.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 6: tenure.v1.Accessible.expires_at:type_name -> google.protobuf.Timestamp
 	12, // 7: tenure.v1.ListSubjectsResponse.subjects:type_name -> tenure.v1.Subject
-	13, // 8: tenure.v1.Subject.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 9: tenure.v1.AccessService.Check:input_type -> tenure.v1.CheckRequest
-	2,  // 10: tenure.v1.AccessService.BatchCheck:input_type -> tenure.v1.BatchCheckRequest
-	4,  // 11: tenure.v1.AccessService.Explain:input_type -> tenure.v1.ExplainRequest
-	7,  // 12: tenure.v1.AccessService.ListAccessible:input_type -> tenure.v1.ListAccessibleRequest
-	10, // 13: tenure.v1.AccessService.ListSubjects:input_type -> tenure.v1.ListSubjectsRequest
-	1,  // 14: tenure.v1.AccessService.Check:output_type -> tenure.v1.CheckResponse
-	3,  // 15: tenure.v1.AccessService.BatchCheck:output_type -> tenure.v1.BatchCheckResponse
-	5,  // 16: tenure.v1.AccessService.Explain:output_type -> tenure.v1.ExplainResponse
-	8,  // 17: tenure.v1.AccessService.ListAccessible:output_type -> tenure.v1.ListAccessibleResponse
-	11, // 18: tenure.v1.AccessService.ListSubjects:output_type -> tenure.v1.ListSubjectsResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	21, // 8: tenure.v1.Subject.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 9: tenure.v1.AccessAtRequest.time:type_name -> google.protobuf.Timestamp
+	15, // 10: tenure.v1.AccessAtResponse.subjects:type_name -> tenure.v1.PastSubject
+	16, // 11: tenure.v1.AccessAtResponse.access:type_name -> tenure.v1.PastAccess
+	17, // 12: tenure.v1.AccessAtResponse.verdict:type_name -> tenure.v1.PastVerdict
+	21, // 13: tenure.v1.PastSubject.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 14: tenure.v1.PastSubject.granted_at:type_name -> google.protobuf.Timestamp
+	21, // 15: tenure.v1.PastAccess.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 16: tenure.v1.PastVerdict.steps:type_name -> tenure.v1.Step
+	20, // 17: tenure.v1.FindHoldersResponse.holders:type_name -> tenure.v1.Holder
+	21, // 18: tenure.v1.Holder.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 19: tenure.v1.AccessService.Check:input_type -> tenure.v1.CheckRequest
+	2,  // 20: tenure.v1.AccessService.BatchCheck:input_type -> tenure.v1.BatchCheckRequest
+	4,  // 21: tenure.v1.AccessService.Explain:input_type -> tenure.v1.ExplainRequest
+	7,  // 22: tenure.v1.AccessService.ListAccessible:input_type -> tenure.v1.ListAccessibleRequest
+	10, // 23: tenure.v1.AccessService.ListSubjects:input_type -> tenure.v1.ListSubjectsRequest
+	13, // 24: tenure.v1.AccessService.AccessAt:input_type -> tenure.v1.AccessAtRequest
+	18, // 25: tenure.v1.AccessService.FindHolders:input_type -> tenure.v1.FindHoldersRequest
+	1,  // 26: tenure.v1.AccessService.Check:output_type -> tenure.v1.CheckResponse
+	3,  // 27: tenure.v1.AccessService.BatchCheck:output_type -> tenure.v1.BatchCheckResponse
+	5,  // 28: tenure.v1.AccessService.Explain:output_type -> tenure.v1.ExplainResponse
+	8,  // 29: tenure.v1.AccessService.ListAccessible:output_type -> tenure.v1.ListAccessibleResponse
+	11, // 30: tenure.v1.AccessService.ListSubjects:output_type -> tenure.v1.ListSubjectsResponse
+	14, // 31: tenure.v1.AccessService.AccessAt:output_type -> tenure.v1.AccessAtResponse
+	19, // 32: tenure.v1.AccessService.FindHolders:output_type -> tenure.v1.FindHoldersResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_access_proto_init() }
@@ -1123,7 +1854,7 @@ func file_tenure_v1_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_access_proto_rawDesc), len(file_tenure_v1_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

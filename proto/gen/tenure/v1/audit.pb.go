@@ -24,6 +24,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type AuditFormat int32
+
+const (
+	// One AuditRecord as JSON on each line.
+	AuditFormat_AUDIT_FORMAT_UNSPECIFIED AuditFormat = 0
+	// A line of names, then one of values for each record; old and new values as one JSON column.
+	AuditFormat_AUDIT_FORMAT_CSV AuditFormat = 1
+	// CloudEvents 1.0, one JSON object on each line.
+	AuditFormat_AUDIT_FORMAT_CLOUDEVENTS AuditFormat = 2
+	// OCSF 1.3, one JSON object on each line: Account Change, User Access, Group Management or Entity Management.
+	AuditFormat_AUDIT_FORMAT_OCSF AuditFormat = 3
+)
+
+// Enum value maps for AuditFormat.
+var (
+	AuditFormat_name = map[int32]string{
+		0: "AUDIT_FORMAT_UNSPECIFIED",
+		1: "AUDIT_FORMAT_CSV",
+		2: "AUDIT_FORMAT_CLOUDEVENTS",
+		3: "AUDIT_FORMAT_OCSF",
+	}
+	AuditFormat_value = map[string]int32{
+		"AUDIT_FORMAT_UNSPECIFIED": 0,
+		"AUDIT_FORMAT_CSV":         1,
+		"AUDIT_FORMAT_CLOUDEVENTS": 2,
+		"AUDIT_FORMAT_OCSF":        3,
+	}
+)
+
+func (x AuditFormat) Enum() *AuditFormat {
+	p := new(AuditFormat)
+	*p = x
+	return p
+}
+
+func (x AuditFormat) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuditFormat) Descriptor() protoreflect.EnumDescriptor {
+	return file_tenure_v1_audit_proto_enumTypes[0].Descriptor()
+}
+
+func (AuditFormat) Type() protoreflect.EnumType {
+	return &file_tenure_v1_audit_proto_enumTypes[0]
+}
+
+func (x AuditFormat) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuditFormat.Descriptor instead.
+func (AuditFormat) EnumDescriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{0}
+}
+
 type AccessLogKind int32
 
 const (
@@ -59,11 +115,11 @@ func (x AccessLogKind) String() string {
 }
 
 func (AccessLogKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_tenure_v1_audit_proto_enumTypes[0].Descriptor()
+	return file_tenure_v1_audit_proto_enumTypes[1].Descriptor()
 }
 
 func (AccessLogKind) Type() protoreflect.EnumType {
-	return &file_tenure_v1_audit_proto_enumTypes[0]
+	return &file_tenure_v1_audit_proto_enumTypes[1]
 }
 
 func (x AccessLogKind) Number() protoreflect.EnumNumber {
@@ -72,7 +128,7 @@ func (x AccessLogKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AccessLogKind.Descriptor instead.
 func (AccessLogKind) EnumDescriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{0}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{1}
 }
 
 // AuditRecord is one event with what surrounds it.
@@ -331,20 +387,167 @@ func (x *AuditActor) GetRole() string {
 	return ""
 }
 
+// AuditFilter narrows a search; what is absent does not.
+type AuditFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user, project or organization that acted.
+	ActorId string `protobuf:"bytes,1,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
+	// The begin of a type, such as "Key" or "ProjectTransferred".
+	EventType string `protobuf:"bytes,2,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// Such as "TransferProject".
+	Command   string `protobuf:"bytes,3,opt,name=command,proto3" json:"command,omitempty"`
+	CommandId string `protobuf:"bytes,4,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	UserId    string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	KeyId     string `protobuf:"bytes,6,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Anything that a record is about: an organization, project, user, key, group, invitation or offer.
+	ResourceId string `protobuf:"bytes,7,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
+	// The address that commands came from.
+	Ip string `protobuf:"bytes,8,opt,name=ip,proto3" json:"ip,omitempty"`
+	// From this time on ...
+	Since *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=since,proto3" json:"since,omitempty"`
+	// ... and before this one.
+	Until *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=until,proto3" json:"until,omitempty"`
+	// From this position of the log on ...
+	FromPosition uint64 `protobuf:"varint,11,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// ... up to this one; 0 means the newest.
+	ToPosition    uint64 `protobuf:"varint,12,opt,name=to_position,json=toPosition,proto3" json:"to_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditFilter) Reset() {
+	*x = AuditFilter{}
+	mi := &file_tenure_v1_audit_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditFilter) ProtoMessage() {}
+
+func (x *AuditFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_audit_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditFilter.ProtoReflect.Descriptor instead.
+func (*AuditFilter) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AuditFilter) GetActorId() string {
+	if x != nil {
+		return x.ActorId
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetResourceId() string {
+	if x != nil {
+		return x.ResourceId
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *AuditFilter) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *AuditFilter) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *AuditFilter) GetFromPosition() uint64 {
+	if x != nil {
+		return x.FromPosition
+	}
+	return 0
+}
+
+func (x *AuditFilter) GetToPosition() uint64 {
+	if x != nil {
+		return x.ToPosition
+	}
+	return 0
+}
+
 type QueryAuditRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	ProjectId string                 `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Neither means the whole instance, for instance admins.
+	OrgId     string `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	// At most 1000; 0 means 100.
-	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Pages stay as they are while the history grows.
+	PageToken string       `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	Filter    *AuditFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Newest first, else.
+	OldestFirst   bool `protobuf:"varint,6,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueryAuditRequest) Reset() {
 	*x = QueryAuditRequest{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[2]
+	mi := &file_tenure_v1_audit_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +559,7 @@ func (x *QueryAuditRequest) String() string {
 func (*QueryAuditRequest) ProtoMessage() {}
 
 func (x *QueryAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[2]
+	mi := &file_tenure_v1_audit_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +572,7 @@ func (x *QueryAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryAuditRequest.ProtoReflect.Descriptor instead.
 func (*QueryAuditRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{2}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *QueryAuditRequest) GetOrgId() string {
@@ -400,6 +603,20 @@ func (x *QueryAuditRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *QueryAuditRequest) GetFilter() *AuditFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *QueryAuditRequest) GetOldestFirst() bool {
+	if x != nil {
+		return x.OldestFirst
+	}
+	return false
+}
+
 type QueryAuditResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Records []*AuditRecord         `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
@@ -411,7 +628,7 @@ type QueryAuditResponse struct {
 
 func (x *QueryAuditResponse) Reset() {
 	*x = QueryAuditResponse{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[3]
+	mi := &file_tenure_v1_audit_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -423,7 +640,7 @@ func (x *QueryAuditResponse) String() string {
 func (*QueryAuditResponse) ProtoMessage() {}
 
 func (x *QueryAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[3]
+	mi := &file_tenure_v1_audit_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,7 +653,7 @@ func (x *QueryAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryAuditResponse.ProtoReflect.Descriptor instead.
 func (*QueryAuditResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{3}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *QueryAuditResponse) GetRecords() []*AuditRecord {
@@ -453,19 +670,178 @@ func (x *QueryAuditResponse) GetNextPageToken() string {
 	return ""
 }
 
+type ExportAuditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Neither means the whole instance, for instance admins.
+	OrgId     string       `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string       `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	Filter    *AuditFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	Format    AuditFormat  `protobuf:"varint,4,opt,name=format,proto3,enum=tenure.v1.AuditFormat" json:"format,omitempty"`
+	// Goes on behind what an earlier export got: its last position and index.
+	AfterPosition uint64 `protobuf:"varint,5,opt,name=after_position,json=afterPosition,proto3" json:"after_position,omitempty"`
+	AfterIndex    uint32 `protobuf:"varint,6,opt,name=after_index,json=afterIndex,proto3" json:"after_index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportAuditRequest) Reset() {
+	*x = ExportAuditRequest{}
+	mi := &file_tenure_v1_audit_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportAuditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportAuditRequest) ProtoMessage() {}
+
+func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_audit_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
+func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExportAuditRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ExportAuditRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *ExportAuditRequest) GetFilter() *AuditFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ExportAuditRequest) GetFormat() AuditFormat {
+	if x != nil {
+		return x.Format
+	}
+	return AuditFormat_AUDIT_FORMAT_UNSPECIFIED
+}
+
+func (x *ExportAuditRequest) GetAfterPosition() uint64 {
+	if x != nil {
+		return x.AfterPosition
+	}
+	return 0
+}
+
+func (x *ExportAuditRequest) GetAfterIndex() uint32 {
+	if x != nil {
+		return x.AfterIndex
+	}
+	return 0
+}
+
+type ExportAuditResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whole lines.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// The last record in it.
+	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	Index    uint32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// How many records are in it.
+	Records       uint32 `protobuf:"varint,4,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportAuditResponse) Reset() {
+	*x = ExportAuditResponse{}
+	mi := &file_tenure_v1_audit_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportAuditResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportAuditResponse) ProtoMessage() {}
+
+func (x *ExportAuditResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_audit_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportAuditResponse.ProtoReflect.Descriptor instead.
+func (*ExportAuditResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExportAuditResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ExportAuditResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ExportAuditResponse) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ExportAuditResponse) GetRecords() uint32 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
 type WatchAuditRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	OrgId     string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	ProjectId string                 `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Neither means the whole instance, for instance admins.
+	OrgId     string `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	// Records behind this position; absent means from now on, 0 from the beginning.
-	AfterPosition *uint64 `protobuf:"varint,3,opt,name=after_position,json=afterPosition,proto3,oneof" json:"after_position,omitempty"`
+	AfterPosition *uint64      `protobuf:"varint,3,opt,name=after_position,json=afterPosition,proto3,oneof" json:"after_position,omitempty"`
+	Filter        *AuditFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchAuditRequest) Reset() {
 	*x = WatchAuditRequest{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[4]
+	mi := &file_tenure_v1_audit_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +853,7 @@ func (x *WatchAuditRequest) String() string {
 func (*WatchAuditRequest) ProtoMessage() {}
 
 func (x *WatchAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[4]
+	mi := &file_tenure_v1_audit_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +866,7 @@ func (x *WatchAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAuditRequest.ProtoReflect.Descriptor instead.
 func (*WatchAuditRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{4}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchAuditRequest) GetOrgId() string {
@@ -514,6 +890,13 @@ func (x *WatchAuditRequest) GetAfterPosition() uint64 {
 	return 0
 }
 
+func (x *WatchAuditRequest) GetFilter() *AuditFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
 type WatchAuditResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Record        *AuditRecord           `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
@@ -523,7 +906,7 @@ type WatchAuditResponse struct {
 
 func (x *WatchAuditResponse) Reset() {
 	*x = WatchAuditResponse{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[5]
+	mi := &file_tenure_v1_audit_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +918,7 @@ func (x *WatchAuditResponse) String() string {
 func (*WatchAuditResponse) ProtoMessage() {}
 
 func (x *WatchAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[5]
+	mi := &file_tenure_v1_audit_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +931,7 @@ func (x *WatchAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAuditResponse.ProtoReflect.Descriptor instead.
 func (*WatchAuditResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{5}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchAuditResponse) GetRecord() *AuditRecord {
@@ -596,7 +979,7 @@ type AccessLogRecord struct {
 
 func (x *AccessLogRecord) Reset() {
 	*x = AccessLogRecord{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[6]
+	mi := &file_tenure_v1_audit_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +991,7 @@ func (x *AccessLogRecord) String() string {
 func (*AccessLogRecord) ProtoMessage() {}
 
 func (x *AccessLogRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[6]
+	mi := &file_tenure_v1_audit_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +1004,7 @@ func (x *AccessLogRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessLogRecord.ProtoReflect.Descriptor instead.
 func (*AccessLogRecord) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{6}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AccessLogRecord) GetId() string {
@@ -790,7 +1173,7 @@ type QueryAccessLogRequest struct {
 
 func (x *QueryAccessLogRequest) Reset() {
 	*x = QueryAccessLogRequest{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[7]
+	mi := &file_tenure_v1_audit_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1185,7 @@ func (x *QueryAccessLogRequest) String() string {
 func (*QueryAccessLogRequest) ProtoMessage() {}
 
 func (x *QueryAccessLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[7]
+	mi := &file_tenure_v1_audit_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1198,7 @@ func (x *QueryAccessLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryAccessLogRequest.ProtoReflect.Descriptor instead.
 func (*QueryAccessLogRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{7}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueryAccessLogRequest) GetOrgId() string {
@@ -899,7 +1282,7 @@ type QueryAccessLogResponse struct {
 
 func (x *QueryAccessLogResponse) Reset() {
 	*x = QueryAccessLogResponse{}
-	mi := &file_tenure_v1_audit_proto_msgTypes[8]
+	mi := &file_tenure_v1_audit_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1294,7 @@ func (x *QueryAccessLogResponse) String() string {
 func (*QueryAccessLogResponse) ProtoMessage() {}
 
 func (x *QueryAccessLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_audit_proto_msgTypes[8]
+	mi := &file_tenure_v1_audit_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1307,7 @@ func (x *QueryAccessLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryAccessLogResponse.ProtoReflect.Descriptor instead.
 func (*QueryAccessLogResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{8}
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QueryAccessLogResponse) GetRecords() []*AccessLogRecord {
@@ -976,7 +1359,26 @@ const file_tenure_v1_audit_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x15\n" +
 	"\x06key_id\x18\x03 \x01(\tR\x05keyId\x12\x16\n" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12\x12\n" +
-	"\x04role\x18\x05 \x01(\tR\x04role\"\xfa\x01\n" +
+	"\x04role\x18\x05 \x01(\tR\x04role\"\xf4\x04\n" +
+	"\vAuditFilter\x12:\n" +
+	"\bactor_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\aactorId\x129\n" +
+	"\n" +
+	"event_type\x18\x02 \x01(\tB\x1a\xbaH\x17\xd8\x01\x01r\x122\x10^[A-Za-z]{1,60}$R\teventType\x124\n" +
+	"\acommand\x18\x03 \x01(\tB\x1a\xbaH\x17\xd8\x01\x01r\x122\x10^[A-Za-z]{1,60}$R\acommand\x12>\n" +
+	"\n" +
+	"command_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tcommandId\x128\n" +
+	"\auser_id\x18\x05 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x126\n" +
+	"\x06key_id\x18\x06 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05keyId\x12@\n" +
+	"\vresource_id\x18\a \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\n" +
+	"resourceId\x12\x1a\n" +
+	"\x02ip\x18\b \x01(\tB\n" +
+	"\xbaH\a\xd8\x01\x01r\x02p\x01R\x02ip\x120\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12#\n" +
+	"\rfrom_position\x18\v \x01(\x04R\ffromPosition\x12\x1f\n" +
+	"\vto_position\x18\f \x01(\x04R\n" +
+	"toPosition\"\x9b\x03\n" +
 	"\x11QueryAuditRequest\x126\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
 	"\n" +
@@ -984,21 +1386,35 @@ const file_tenure_v1_audit_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken:\x1b\xbaH\x18\"\x16\n" +
-	"\x06org_id\n" +
-	"\n" +
-	"project_id\x10\x01\"n\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12.\n" +
+	"\x06filter\x18\x05 \x01(\v2\x16.tenure.v1.AuditFilterR\x06filter\x12!\n" +
+	"\foldest_first\x18\x06 \x01(\bR\voldestFirst:i\xbaHf\x1ad\n" +
+	"\tone_place\x12+name an organization or a project, not both\x1a*this.org_id == '' || this.project_id == ''\"n\n" +
 	"\x12QueryAuditResponse\x120\n" +
 	"\arecords\x18\x01 \x03(\v2\x16.tenure.v1.AuditRecordR\arecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe7\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa9\x03\n" +
+	"\x12ExportAuditRequest\x126\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12.\n" +
+	"\x06filter\x18\x03 \x01(\v2\x16.tenure.v1.AuditFilterR\x06filter\x128\n" +
+	"\x06format\x18\x04 \x01(\x0e2\x16.tenure.v1.AuditFormatB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06format\x12%\n" +
+	"\x0eafter_position\x18\x05 \x01(\x04R\rafterPosition\x12\x1f\n" +
+	"\vafter_index\x18\x06 \x01(\rR\n" +
+	"afterIndex:i\xbaHf\x1ad\n" +
+	"\tone_place\x12+name an organization or a project, not both\x1a*this.org_id == '' || this.project_id == ''\"u\n" +
+	"\x13ExportAuditResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\rR\x05index\x12\x18\n" +
+	"\arecords\x18\x04 \x01(\rR\arecords\"\xe5\x02\n" +
 	"\x11WatchAuditRequest\x126\n" +
 	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
 	"\n" +
 	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x12*\n" +
-	"\x0eafter_position\x18\x03 \x01(\x04H\x00R\rafterPosition\x88\x01\x01:\x1b\xbaH\x18\"\x16\n" +
-	"\x06org_id\n" +
-	"\n" +
-	"project_id\x10\x01B\x11\n" +
+	"\x0eafter_position\x18\x03 \x01(\x04H\x00R\rafterPosition\x88\x01\x01\x12.\n" +
+	"\x06filter\x18\x04 \x01(\v2\x16.tenure.v1.AuditFilterR\x06filter:i\xbaHf\x1ad\n" +
+	"\tone_place\x12+name an organization or a project, not both\x1a*this.org_id == '' || this.project_id == ''B\x11\n" +
 	"\x0f_after_position\"D\n" +
 	"\x12WatchAuditResponse\x12.\n" +
 	"\x06record\x18\x01 \x01(\v2\x16.tenure.v1.AuditRecordR\x06record\"\xd9\x04\n" +
@@ -1047,14 +1463,20 @@ const file_tenure_v1_audit_proto_rawDesc = "" +
 	"project_id\"v\n" +
 	"\x16QueryAccessLogResponse\x124\n" +
 	"\arecords\x18\x01 \x03(\v2\x1a.tenure.v1.AccessLogRecordR\arecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*f\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*v\n" +
+	"\vAuditFormat\x12\x1c\n" +
+	"\x18AUDIT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10AUDIT_FORMAT_CSV\x10\x01\x12\x1c\n" +
+	"\x18AUDIT_FORMAT_CLOUDEVENTS\x10\x02\x12\x15\n" +
+	"\x11AUDIT_FORMAT_OCSF\x10\x03*f\n" +
 	"\rAccessLogKind\x12\x1f\n" +
 	"\x1bACCESS_LOG_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ACCESS_LOG_KIND_DENIED\x10\x01\x12\x18\n" +
-	"\x14ACCESS_LOG_KIND_READ\x10\x022\x85\x03\n" +
+	"\x14ACCESS_LOG_KIND_READ\x10\x022\x82\x04\n" +
 	"\fAuditService\x12v\n" +
 	"\n" +
-	"QueryAudit\x12\x1c.tenure.v1.QueryAuditRequest\x1a\x1d.tenure.v1.QueryAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01\x12x\n" +
+	"QueryAudit\x12\x1c.tenure.v1.QueryAuditRequest\x1a\x1d.tenure.v1.QueryAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01\x12{\n" +
+	"\vExportAudit\x12\x1d.tenure.v1.ExportAuditRequest\x1a\x1e.tenure.v1.ExportAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x010\x01\x12x\n" +
 	"\n" +
 	"WatchAudit\x12\x1c.tenure.v1.WatchAuditRequest\x1a\x1d.tenure.v1.WatchAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x010\x01\x12\x82\x01\n" +
 	"\x0eQueryAccessLog\x12 .tenure.v1.QueryAccessLogRequest\x1a!.tenure.v1.QueryAccessLogResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01B\x99\x01\n" +
@@ -1074,46 +1496,58 @@ func file_tenure_v1_audit_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_audit_proto_rawDescData
 }
 
-var file_tenure_v1_audit_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tenure_v1_audit_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tenure_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_tenure_v1_audit_proto_goTypes = []any{
-	(AccessLogKind)(0),             // 0: tenure.v1.AccessLogKind
-	(*AuditRecord)(nil),            // 1: tenure.v1.AuditRecord
-	(*AuditActor)(nil),             // 2: tenure.v1.AuditActor
-	(*QueryAuditRequest)(nil),      // 3: tenure.v1.QueryAuditRequest
-	(*QueryAuditResponse)(nil),     // 4: tenure.v1.QueryAuditResponse
-	(*WatchAuditRequest)(nil),      // 5: tenure.v1.WatchAuditRequest
-	(*WatchAuditResponse)(nil),     // 6: tenure.v1.WatchAuditResponse
-	(*AccessLogRecord)(nil),        // 7: tenure.v1.AccessLogRecord
-	(*QueryAccessLogRequest)(nil),  // 8: tenure.v1.QueryAccessLogRequest
-	(*QueryAccessLogResponse)(nil), // 9: tenure.v1.QueryAccessLogResponse
-	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),        // 11: google.protobuf.Struct
+	(AuditFormat)(0),               // 0: tenure.v1.AuditFormat
+	(AccessLogKind)(0),             // 1: tenure.v1.AccessLogKind
+	(*AuditRecord)(nil),            // 2: tenure.v1.AuditRecord
+	(*AuditActor)(nil),             // 3: tenure.v1.AuditActor
+	(*AuditFilter)(nil),            // 4: tenure.v1.AuditFilter
+	(*QueryAuditRequest)(nil),      // 5: tenure.v1.QueryAuditRequest
+	(*QueryAuditResponse)(nil),     // 6: tenure.v1.QueryAuditResponse
+	(*ExportAuditRequest)(nil),     // 7: tenure.v1.ExportAuditRequest
+	(*ExportAuditResponse)(nil),    // 8: tenure.v1.ExportAuditResponse
+	(*WatchAuditRequest)(nil),      // 9: tenure.v1.WatchAuditRequest
+	(*WatchAuditResponse)(nil),     // 10: tenure.v1.WatchAuditResponse
+	(*AccessLogRecord)(nil),        // 11: tenure.v1.AccessLogRecord
+	(*QueryAccessLogRequest)(nil),  // 12: tenure.v1.QueryAccessLogRequest
+	(*QueryAccessLogResponse)(nil), // 13: tenure.v1.QueryAccessLogResponse
+	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),        // 15: google.protobuf.Struct
 }
 var file_tenure_v1_audit_proto_depIdxs = []int32{
-	10, // 0: tenure.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	2,  // 1: tenure.v1.AuditRecord.actor:type_name -> tenure.v1.AuditActor
-	11, // 2: tenure.v1.AuditRecord.data:type_name -> google.protobuf.Struct
-	1,  // 3: tenure.v1.QueryAuditResponse.records:type_name -> tenure.v1.AuditRecord
-	1,  // 4: tenure.v1.WatchAuditResponse.record:type_name -> tenure.v1.AuditRecord
-	10, // 5: tenure.v1.AccessLogRecord.time:type_name -> google.protobuf.Timestamp
-	0,  // 6: tenure.v1.AccessLogRecord.kind:type_name -> tenure.v1.AccessLogKind
-	2,  // 7: tenure.v1.AccessLogRecord.actor:type_name -> tenure.v1.AuditActor
-	0,  // 8: tenure.v1.QueryAccessLogRequest.kind:type_name -> tenure.v1.AccessLogKind
-	10, // 9: tenure.v1.QueryAccessLogRequest.since:type_name -> google.protobuf.Timestamp
-	10, // 10: tenure.v1.QueryAccessLogRequest.until:type_name -> google.protobuf.Timestamp
-	7,  // 11: tenure.v1.QueryAccessLogResponse.records:type_name -> tenure.v1.AccessLogRecord
-	3,  // 12: tenure.v1.AuditService.QueryAudit:input_type -> tenure.v1.QueryAuditRequest
-	5,  // 13: tenure.v1.AuditService.WatchAudit:input_type -> tenure.v1.WatchAuditRequest
-	8,  // 14: tenure.v1.AuditService.QueryAccessLog:input_type -> tenure.v1.QueryAccessLogRequest
-	4,  // 15: tenure.v1.AuditService.QueryAudit:output_type -> tenure.v1.QueryAuditResponse
-	6,  // 16: tenure.v1.AuditService.WatchAudit:output_type -> tenure.v1.WatchAuditResponse
-	9,  // 17: tenure.v1.AuditService.QueryAccessLog:output_type -> tenure.v1.QueryAccessLogResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	14, // 0: tenure.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	3,  // 1: tenure.v1.AuditRecord.actor:type_name -> tenure.v1.AuditActor
+	15, // 2: tenure.v1.AuditRecord.data:type_name -> google.protobuf.Struct
+	14, // 3: tenure.v1.AuditFilter.since:type_name -> google.protobuf.Timestamp
+	14, // 4: tenure.v1.AuditFilter.until:type_name -> google.protobuf.Timestamp
+	4,  // 5: tenure.v1.QueryAuditRequest.filter:type_name -> tenure.v1.AuditFilter
+	2,  // 6: tenure.v1.QueryAuditResponse.records:type_name -> tenure.v1.AuditRecord
+	4,  // 7: tenure.v1.ExportAuditRequest.filter:type_name -> tenure.v1.AuditFilter
+	0,  // 8: tenure.v1.ExportAuditRequest.format:type_name -> tenure.v1.AuditFormat
+	4,  // 9: tenure.v1.WatchAuditRequest.filter:type_name -> tenure.v1.AuditFilter
+	2,  // 10: tenure.v1.WatchAuditResponse.record:type_name -> tenure.v1.AuditRecord
+	14, // 11: tenure.v1.AccessLogRecord.time:type_name -> google.protobuf.Timestamp
+	1,  // 12: tenure.v1.AccessLogRecord.kind:type_name -> tenure.v1.AccessLogKind
+	3,  // 13: tenure.v1.AccessLogRecord.actor:type_name -> tenure.v1.AuditActor
+	1,  // 14: tenure.v1.QueryAccessLogRequest.kind:type_name -> tenure.v1.AccessLogKind
+	14, // 15: tenure.v1.QueryAccessLogRequest.since:type_name -> google.protobuf.Timestamp
+	14, // 16: tenure.v1.QueryAccessLogRequest.until:type_name -> google.protobuf.Timestamp
+	11, // 17: tenure.v1.QueryAccessLogResponse.records:type_name -> tenure.v1.AccessLogRecord
+	5,  // 18: tenure.v1.AuditService.QueryAudit:input_type -> tenure.v1.QueryAuditRequest
+	7,  // 19: tenure.v1.AuditService.ExportAudit:input_type -> tenure.v1.ExportAuditRequest
+	9,  // 20: tenure.v1.AuditService.WatchAudit:input_type -> tenure.v1.WatchAuditRequest
+	12, // 21: tenure.v1.AuditService.QueryAccessLog:input_type -> tenure.v1.QueryAccessLogRequest
+	6,  // 22: tenure.v1.AuditService.QueryAudit:output_type -> tenure.v1.QueryAuditResponse
+	8,  // 23: tenure.v1.AuditService.ExportAudit:output_type -> tenure.v1.ExportAuditResponse
+	10, // 24: tenure.v1.AuditService.WatchAudit:output_type -> tenure.v1.WatchAuditResponse
+	13, // 25: tenure.v1.AuditService.QueryAccessLog:output_type -> tenure.v1.QueryAccessLogResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_audit_proto_init() }
@@ -1122,14 +1556,14 @@ func file_tenure_v1_audit_proto_init() {
 		return
 	}
 	file_tenure_v1_rule_proto_init()
-	file_tenure_v1_audit_proto_msgTypes[4].OneofWrappers = []any{}
+	file_tenure_v1_audit_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_audit_proto_rawDesc), len(file_tenure_v1_audit_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   9,
+			NumEnums:      2,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

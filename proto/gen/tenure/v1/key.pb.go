@@ -103,8 +103,10 @@ type Key struct {
 	RevokedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
 	// Set once the key was rotated.
 	SuccessorKeyId string `protobuf:"bytes,17,opt,name=successor_key_id,json=successorKeyId,proto3" json:"successor_key_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// As far as it is known here; some seconds late. Absent if it was never used, or if usage can't be read now.
+	Usage         *KeyUsage `protobuf:"bytes,18,opt,name=usage,proto3" json:"usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Key) Reset() {
@@ -256,6 +258,120 @@ func (x *Key) GetSuccessorKeyId() string {
 	return ""
 }
 
+func (x *Key) GetUsage() *KeyUsage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+// KeyUsage is how often a key was good.
+type KeyUsage struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LastUsedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
+	// Of the last 30 days with any, in UTC, oldest first.
+	Days          []*DailyUses `protobuf:"bytes,2,rep,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyUsage) Reset() {
+	*x = KeyUsage{}
+	mi := &file_tenure_v1_key_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyUsage) ProtoMessage() {}
+
+func (x *KeyUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyUsage.ProtoReflect.Descriptor instead.
+func (*KeyUsage) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *KeyUsage) GetLastUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUsedAt
+	}
+	return nil
+}
+
+func (x *KeyUsage) GetDays() []*DailyUses {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+type DailyUses struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "2026-11-24".
+	Day           string `protobuf:"bytes,1,opt,name=day,proto3" json:"day,omitempty"`
+	Uses          int64  `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DailyUses) Reset() {
+	*x = DailyUses{}
+	mi := &file_tenure_v1_key_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DailyUses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DailyUses) ProtoMessage() {}
+
+func (x *DailyUses) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DailyUses.ProtoReflect.Descriptor instead.
+func (*DailyUses) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DailyUses) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *DailyUses) GetUses() int64 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
 type CreateKeyRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	ProjectId string                 `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
@@ -283,7 +399,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[1]
+	mi := &file_tenure_v1_key_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -295,7 +411,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[1]
+	mi := &file_tenure_v1_key_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -308,7 +424,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{1}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateKeyRequest) GetProjectId() string {
@@ -407,7 +523,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[2]
+	mi := &file_tenure_v1_key_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +535,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[2]
+	mi := &file_tenure_v1_key_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +548,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{2}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateKeyResponse) GetKey() *Key {
@@ -485,7 +601,7 @@ type ImportKeyRequest struct {
 
 func (x *ImportKeyRequest) Reset() {
 	*x = ImportKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[3]
+	mi := &file_tenure_v1_key_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +613,7 @@ func (x *ImportKeyRequest) String() string {
 func (*ImportKeyRequest) ProtoMessage() {}
 
 func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[3]
+	mi := &file_tenure_v1_key_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +626,7 @@ func (x *ImportKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{3}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ImportKeyRequest) GetProjectId() string {
@@ -635,7 +751,7 @@ type ImportKeyResponse struct {
 
 func (x *ImportKeyResponse) Reset() {
 	*x = ImportKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[4]
+	mi := &file_tenure_v1_key_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +763,7 @@ func (x *ImportKeyResponse) String() string {
 func (*ImportKeyResponse) ProtoMessage() {}
 
 func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[4]
+	mi := &file_tenure_v1_key_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +776,7 @@ func (x *ImportKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{4}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ImportKeyResponse) GetKey() *Key {
@@ -686,7 +802,7 @@ type GetKeyRequest struct {
 
 func (x *GetKeyRequest) Reset() {
 	*x = GetKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[5]
+	mi := &file_tenure_v1_key_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +814,7 @@ func (x *GetKeyRequest) String() string {
 func (*GetKeyRequest) ProtoMessage() {}
 
 func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[5]
+	mi := &file_tenure_v1_key_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +827,7 @@ func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{5}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetKeyRequest) GetKeyId() string {
@@ -730,7 +846,7 @@ type GetKeyResponse struct {
 
 func (x *GetKeyResponse) Reset() {
 	*x = GetKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[6]
+	mi := &file_tenure_v1_key_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +858,7 @@ func (x *GetKeyResponse) String() string {
 func (*GetKeyResponse) ProtoMessage() {}
 
 func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[6]
+	mi := &file_tenure_v1_key_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +871,7 @@ func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyResponse.ProtoReflect.Descriptor instead.
 func (*GetKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{6}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetKeyResponse) GetKey() *Key {
@@ -780,7 +896,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[7]
+	mi := &file_tenure_v1_key_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +908,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[7]
+	mi := &file_tenure_v1_key_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +921,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{7}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListKeysRequest) GetProjectId() string {
@@ -860,7 +976,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[8]
+	mi := &file_tenure_v1_key_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +988,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[8]
+	mi := &file_tenure_v1_key_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1001,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{8}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListKeysResponse) GetKeys() []*Key {
@@ -927,7 +1043,7 @@ type UpdateKeyRequest struct {
 
 func (x *UpdateKeyRequest) Reset() {
 	*x = UpdateKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[9]
+	mi := &file_tenure_v1_key_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1055,7 @@ func (x *UpdateKeyRequest) String() string {
 func (*UpdateKeyRequest) ProtoMessage() {}
 
 func (x *UpdateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[9]
+	mi := &file_tenure_v1_key_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1068,7 @@ func (x *UpdateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyRequest.ProtoReflect.Descriptor instead.
 func (*UpdateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{9}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateKeyRequest) GetKeyId() string {
@@ -1042,7 +1158,7 @@ type UpdateKeyResponse struct {
 
 func (x *UpdateKeyResponse) Reset() {
 	*x = UpdateKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[10]
+	mi := &file_tenure_v1_key_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1170,7 @@ func (x *UpdateKeyResponse) String() string {
 func (*UpdateKeyResponse) ProtoMessage() {}
 
 func (x *UpdateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[10]
+	mi := &file_tenure_v1_key_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1183,7 @@ func (x *UpdateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateKeyResponse.ProtoReflect.Descriptor instead.
 func (*UpdateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{10}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateKeyResponse) GetKey() *Key {
@@ -1096,7 +1212,7 @@ type RotateKeyRequest struct {
 
 func (x *RotateKeyRequest) Reset() {
 	*x = RotateKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[11]
+	mi := &file_tenure_v1_key_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1224,7 @@ func (x *RotateKeyRequest) String() string {
 func (*RotateKeyRequest) ProtoMessage() {}
 
 func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[11]
+	mi := &file_tenure_v1_key_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1237,7 @@ func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{11}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RotateKeyRequest) GetKeyId() string {
@@ -1158,7 +1274,7 @@ type RotateKeyResponse struct {
 
 func (x *RotateKeyResponse) Reset() {
 	*x = RotateKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[12]
+	mi := &file_tenure_v1_key_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1286,7 @@ func (x *RotateKeyResponse) String() string {
 func (*RotateKeyResponse) ProtoMessage() {}
 
 func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[12]
+	mi := &file_tenure_v1_key_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1299,7 @@ func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{12}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RotateKeyResponse) GetKey() *Key {
@@ -1217,7 +1333,7 @@ type RevokeKeyRequest struct {
 
 func (x *RevokeKeyRequest) Reset() {
 	*x = RevokeKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[13]
+	mi := &file_tenure_v1_key_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1345,7 @@ func (x *RevokeKeyRequest) String() string {
 func (*RevokeKeyRequest) ProtoMessage() {}
 
 func (x *RevokeKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[13]
+	mi := &file_tenure_v1_key_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1358,7 @@ func (x *RevokeKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeKeyRequest.ProtoReflect.Descriptor instead.
 func (*RevokeKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{13}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RevokeKeyRequest) GetKeyId() string {
@@ -1269,7 +1385,7 @@ type RevokeKeyResponse struct {
 
 func (x *RevokeKeyResponse) Reset() {
 	*x = RevokeKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[14]
+	mi := &file_tenure_v1_key_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1397,7 @@ func (x *RevokeKeyResponse) String() string {
 func (*RevokeKeyResponse) ProtoMessage() {}
 
 func (x *RevokeKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[14]
+	mi := &file_tenure_v1_key_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1410,7 @@ func (x *RevokeKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeKeyResponse.ProtoReflect.Descriptor instead.
 func (*RevokeKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{14}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RevokeKeyResponse) GetKey() *Key {
@@ -1326,7 +1442,7 @@ type VerifyKeyRequest struct {
 
 func (x *VerifyKeyRequest) Reset() {
 	*x = VerifyKeyRequest{}
-	mi := &file_tenure_v1_key_proto_msgTypes[15]
+	mi := &file_tenure_v1_key_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1454,7 @@ func (x *VerifyKeyRequest) String() string {
 func (*VerifyKeyRequest) ProtoMessage() {}
 
 func (x *VerifyKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[15]
+	mi := &file_tenure_v1_key_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1467,7 @@ func (x *VerifyKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyKeyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{15}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerifyKeyRequest) GetPublicKey() string {
@@ -1408,7 +1524,7 @@ type VerifyKeyResponse struct {
 
 func (x *VerifyKeyResponse) Reset() {
 	*x = VerifyKeyResponse{}
-	mi := &file_tenure_v1_key_proto_msgTypes[16]
+	mi := &file_tenure_v1_key_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1536,7 @@ func (x *VerifyKeyResponse) String() string {
 func (*VerifyKeyResponse) ProtoMessage() {}
 
 func (x *VerifyKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_key_proto_msgTypes[16]
+	mi := &file_tenure_v1_key_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1549,7 @@ func (x *VerifyKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyKeyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_key_proto_rawDescGZIP(), []int{16}
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyKeyResponse) GetValid() bool {
@@ -1520,11 +1636,283 @@ func (x *VerifyKeyResponse) GetDataPlaneId() string {
 	return ""
 }
 
+type FindKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its keys, and those of its projects.
+	OrgId              string `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ExpiringWithinDays uint32 `protobuf:"varint,2,opt,name=expiring_within_days,json=expiringWithinDays,proto3" json:"expiring_within_days,omitempty"`
+	// Never used, or not for so long; made before then, too.
+	UnusedForDays uint32 `protobuf:"varint,3,opt,name=unused_for_days,json=unusedForDays,proto3" json:"unused_for_days,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindKeysRequest) Reset() {
+	*x = FindKeysRequest{}
+	mi := &file_tenure_v1_key_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindKeysRequest) ProtoMessage() {}
+
+func (x *FindKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindKeysRequest.ProtoReflect.Descriptor instead.
+func (*FindKeysRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FindKeysRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *FindKeysRequest) GetExpiringWithinDays() uint32 {
+	if x != nil {
+		return x.ExpiringWithinDays
+	}
+	return 0
+}
+
+func (x *FindKeysRequest) GetUnusedForDays() uint32 {
+	if x != nil {
+		return x.UnusedForDays
+	}
+	return 0
+}
+
+func (x *FindKeysRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *FindKeysRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type FindKeysResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []*Key                 `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindKeysResponse) Reset() {
+	*x = FindKeysResponse{}
+	mi := &file_tenure_v1_key_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindKeysResponse) ProtoMessage() {}
+
+func (x *FindKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindKeysResponse.ProtoReflect.Descriptor instead.
+func (*FindKeysResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FindKeysResponse) GetKeys() []*Key {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *FindKeysResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type ReportUsageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uses          []*ReportedUse         `protobuf:"bytes,1,rep,name=uses,proto3" json:"uses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportUsageRequest) Reset() {
+	*x = ReportUsageRequest{}
+	mi := &file_tenure_v1_key_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportUsageRequest) ProtoMessage() {}
+
+func (x *ReportUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportUsageRequest.ProtoReflect.Descriptor instead.
+func (*ReportUsageRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReportUsageRequest) GetUses() []*ReportedUse {
+	if x != nil {
+		return x.Uses
+	}
+	return nil
+}
+
+type ReportedUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	KeyId string                 `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// How often since the last report.
+	Uses          int64                  `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`
+	LastUsedAt    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportedUse) Reset() {
+	*x = ReportedUse{}
+	mi := &file_tenure_v1_key_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportedUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportedUse) ProtoMessage() {}
+
+func (x *ReportedUse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportedUse.ProtoReflect.Descriptor instead.
+func (*ReportedUse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReportedUse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *ReportedUse) GetUses() int64 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *ReportedUse) GetLastUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUsedAt
+	}
+	return nil
+}
+
+type ReportUsageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportUsageResponse) Reset() {
+	*x = ReportUsageResponse{}
+	mi := &file_tenure_v1_key_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportUsageResponse) ProtoMessage() {}
+
+func (x *ReportUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_key_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportUsageResponse.ProtoReflect.Descriptor instead.
+func (*ReportUsageResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_key_proto_rawDescGZIP(), []int{23}
+}
+
 var File_tenure_v1_key_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_key_proto_rawDesc = "" +
 	"\n" +
-	"\x13tenure/v1/key.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xeb\x04\n" +
+	"\x13tenure/v1/key.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\x96\x05\n" +
 	"\x03Key\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -1549,7 +1937,15 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"created_by\x18\x0f \x01(\tR\tcreatedBy\x129\n" +
 	"\n" +
 	"revoked_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12(\n" +
-	"\x10successor_key_id\x18\x11 \x01(\tR\x0esuccessorKeyId\"\x8e\a\n" +
+	"\x10successor_key_id\x18\x11 \x01(\tR\x0esuccessorKeyId\x12)\n" +
+	"\x05usage\x18\x12 \x01(\v2\x13.tenure.v1.KeyUsageR\x05usage\"r\n" +
+	"\bKeyUsage\x12<\n" +
+	"\flast_used_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastUsedAt\x12(\n" +
+	"\x04days\x18\x02 \x03(\v2\x14.tenure.v1.DailyUsesR\x04days\"1\n" +
+	"\tDailyUses\x12\x10\n" +
+	"\x03day\x18\x01 \x01(\tR\x03day\x12\x12\n" +
+	"\x04uses\x18\x02 \x01(\x03R\x04uses\"\x8e\a\n" +
 	"\x10CreateKeyRequest\x12>\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x126\n" +
@@ -1687,17 +2083,39 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\x05token\x18\n" +
 	" \x01(\tR\x05token\x12\x17\n" +
 	"\aplan_id\x18\v \x01(\tR\x06planId\x12\"\n" +
-	"\rdata_plane_id\x18\f \x01(\tR\vdataPlaneId*n\n" +
+	"\rdata_plane_id\x18\f \x01(\tR\vdataPlaneId\"\x85\x03\n" +
+	"\x0fFindKeysRequest\x126\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12:\n" +
+	"\x14expiring_within_days\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xc2\x1cR\x12expiringWithinDays\x120\n" +
+	"\x0funused_for_days\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xc2\x1cR\runusedForDays\x12'\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken:z\xbaHw\x1au\n" +
+	"\bquestion\x12,give expiring_within_days or unused_for_days\x1a;this.expiring_within_days > 0u || this.unused_for_days > 0u\"^\n" +
+	"\x10FindKeysResponse\x12\"\n" +
+	"\x04keys\x18\x01 \x03(\v2\x0e.tenure.v1.KeyR\x04keys\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"M\n" +
+	"\x12ReportUsageRequest\x127\n" +
+	"\x04uses\x18\x01 \x03(\v2\x16.tenure.v1.ReportedUseB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\x04uses\"\xac\x01\n" +
+	"\vReportedUse\x123\n" +
+	"\x06key_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05keyId\x12\"\n" +
+	"\x04uses\x18\x02 \x01(\x03B\x0e\xbaH\v\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x01R\x04uses\x12D\n" +
+	"\flast_used_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"lastUsedAt\"\x15\n" +
+	"\x13ReportUsageResponse*n\n" +
 	"\tKeyStatus\x12\x1a\n" +
 	"\x16KEY_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11KEY_STATUS_ACTIVE\x10\x01\x12\x16\n" +
 	"\x12KEY_STATUS_EXPIRED\x10\x02\x12\x16\n" +
-	"\x12KEY_STATUS_REVOKED\x10\x032\xfa\x06\n" +
+	"\x12KEY_STATUS_REVOKED\x10\x032\xbb\b\n" +
 	"\n" +
 	"KeyService\x12v\n" +
 	"\tCreateKey\x12\x1b.tenure.v1.CreateKeyRequest\x1a\x1c.tenure.v1.CreateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12s\n" +
 	"\x06GetKey\x12\x18.tenure.v1.GetKeyRequest\x1a\x19.tenure.v1.GetKeyResponse\"4\x8a\xb5\x18-\b\x06\x12\x19organization:CRUD_apiKeys\x1a\fapiKeys:read(\x01\x90\x02\x01\x12w\n" +
-	"\bListKeys\x12\x1a.tenure.v1.ListKeysRequest\x1a\x1b.tenure.v1.ListKeysResponse\"2\x8a\xb5\x18+\b\x06\x12\x19organization:CRUD_apiKeys\x1a\fapiKeys:read\x90\x02\x01\x12v\n" +
+	"\bListKeys\x12\x1a.tenure.v1.ListKeysRequest\x1a\x1b.tenure.v1.ListKeysResponse\"2\x8a\xb5\x18+\b\x06\x12\x19organization:CRUD_apiKeys\x1a\fapiKeys:read\x90\x02\x01\x12i\n" +
+	"\bFindKeys\x12\x1a.tenure.v1.FindKeysRequest\x1a\x1b.tenure.v1.FindKeysResponse\"$\x8a\xb5\x18\x1d\b\x06\x12\x19organization:CRUD_apiKeys\x90\x02\x01\x12T\n" +
+	"\vReportUsage\x12\x1d.tenure.v1.ReportUsageRequest\x1a\x1e.tenure.v1.ReportUsageResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12v\n" +
 	"\tUpdateKey\x12\x1b.tenure.v1.UpdateKeyRequest\x1a\x1c.tenure.v1.UpdateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12v\n" +
 	"\tRotateKey\x12\x1b.tenure.v1.RotateKeyRequest\x1a\x1c.tenure.v1.RotateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12v\n" +
 	"\tRevokeKey\x12\x1b.tenure.v1.RevokeKeyRequest\x1a\x1c.tenure.v1.RevokeKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12N\n" +
@@ -1719,68 +2137,85 @@ func file_tenure_v1_key_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_key_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_key_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tenure_v1_key_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tenure_v1_key_proto_goTypes = []any{
 	(KeyStatus)(0),                // 0: tenure.v1.KeyStatus
 	(*Key)(nil),                   // 1: tenure.v1.Key
-	(*CreateKeyRequest)(nil),      // 2: tenure.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),     // 3: tenure.v1.CreateKeyResponse
-	(*ImportKeyRequest)(nil),      // 4: tenure.v1.ImportKeyRequest
-	(*ImportKeyResponse)(nil),     // 5: tenure.v1.ImportKeyResponse
-	(*GetKeyRequest)(nil),         // 6: tenure.v1.GetKeyRequest
-	(*GetKeyResponse)(nil),        // 7: tenure.v1.GetKeyResponse
-	(*ListKeysRequest)(nil),       // 8: tenure.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),      // 9: tenure.v1.ListKeysResponse
-	(*UpdateKeyRequest)(nil),      // 10: tenure.v1.UpdateKeyRequest
-	(*UpdateKeyResponse)(nil),     // 11: tenure.v1.UpdateKeyResponse
-	(*RotateKeyRequest)(nil),      // 12: tenure.v1.RotateKeyRequest
-	(*RotateKeyResponse)(nil),     // 13: tenure.v1.RotateKeyResponse
-	(*RevokeKeyRequest)(nil),      // 14: tenure.v1.RevokeKeyRequest
-	(*RevokeKeyResponse)(nil),     // 15: tenure.v1.RevokeKeyResponse
-	(*VerifyKeyRequest)(nil),      // 16: tenure.v1.VerifyKeyRequest
-	(*VerifyKeyResponse)(nil),     // 17: tenure.v1.VerifyKeyResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*KeyUsage)(nil),              // 2: tenure.v1.KeyUsage
+	(*DailyUses)(nil),             // 3: tenure.v1.DailyUses
+	(*CreateKeyRequest)(nil),      // 4: tenure.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),     // 5: tenure.v1.CreateKeyResponse
+	(*ImportKeyRequest)(nil),      // 6: tenure.v1.ImportKeyRequest
+	(*ImportKeyResponse)(nil),     // 7: tenure.v1.ImportKeyResponse
+	(*GetKeyRequest)(nil),         // 8: tenure.v1.GetKeyRequest
+	(*GetKeyResponse)(nil),        // 9: tenure.v1.GetKeyResponse
+	(*ListKeysRequest)(nil),       // 10: tenure.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),      // 11: tenure.v1.ListKeysResponse
+	(*UpdateKeyRequest)(nil),      // 12: tenure.v1.UpdateKeyRequest
+	(*UpdateKeyResponse)(nil),     // 13: tenure.v1.UpdateKeyResponse
+	(*RotateKeyRequest)(nil),      // 14: tenure.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),     // 15: tenure.v1.RotateKeyResponse
+	(*RevokeKeyRequest)(nil),      // 16: tenure.v1.RevokeKeyRequest
+	(*RevokeKeyResponse)(nil),     // 17: tenure.v1.RevokeKeyResponse
+	(*VerifyKeyRequest)(nil),      // 18: tenure.v1.VerifyKeyRequest
+	(*VerifyKeyResponse)(nil),     // 19: tenure.v1.VerifyKeyResponse
+	(*FindKeysRequest)(nil),       // 20: tenure.v1.FindKeysRequest
+	(*FindKeysResponse)(nil),      // 21: tenure.v1.FindKeysResponse
+	(*ReportUsageRequest)(nil),    // 22: tenure.v1.ReportUsageRequest
+	(*ReportedUse)(nil),           // 23: tenure.v1.ReportedUse
+	(*ReportUsageResponse)(nil),   // 24: tenure.v1.ReportUsageResponse
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
 }
 var file_tenure_v1_key_proto_depIdxs = []int32{
-	18, // 0: tenure.v1.Key.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 0: tenure.v1.Key.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: tenure.v1.Key.status:type_name -> tenure.v1.KeyStatus
-	18, // 2: tenure.v1.Key.created_at:type_name -> google.protobuf.Timestamp
-	18, // 3: tenure.v1.Key.revoked_at:type_name -> google.protobuf.Timestamp
-	18, // 4: tenure.v1.CreateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 5: tenure.v1.CreateKeyResponse.key:type_name -> tenure.v1.Key
-	18, // 6: tenure.v1.ImportKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 7: tenure.v1.ImportKeyRequest.created_at:type_name -> google.protobuf.Timestamp
-	1,  // 8: tenure.v1.ImportKeyResponse.key:type_name -> tenure.v1.Key
-	1,  // 9: tenure.v1.GetKeyResponse.key:type_name -> tenure.v1.Key
-	1,  // 10: tenure.v1.ListKeysResponse.keys:type_name -> tenure.v1.Key
-	18, // 11: tenure.v1.UpdateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 12: tenure.v1.UpdateKeyResponse.key:type_name -> tenure.v1.Key
-	19, // 13: tenure.v1.RotateKeyRequest.grace:type_name -> google.protobuf.Duration
-	1,  // 14: tenure.v1.RotateKeyResponse.key:type_name -> tenure.v1.Key
-	1,  // 15: tenure.v1.RevokeKeyResponse.key:type_name -> tenure.v1.Key
-	18, // 16: tenure.v1.VerifyKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 17: tenure.v1.KeyService.CreateKey:input_type -> tenure.v1.CreateKeyRequest
-	6,  // 18: tenure.v1.KeyService.GetKey:input_type -> tenure.v1.GetKeyRequest
-	8,  // 19: tenure.v1.KeyService.ListKeys:input_type -> tenure.v1.ListKeysRequest
-	10, // 20: tenure.v1.KeyService.UpdateKey:input_type -> tenure.v1.UpdateKeyRequest
-	12, // 21: tenure.v1.KeyService.RotateKey:input_type -> tenure.v1.RotateKeyRequest
-	14, // 22: tenure.v1.KeyService.RevokeKey:input_type -> tenure.v1.RevokeKeyRequest
-	4,  // 23: tenure.v1.KeyService.ImportKey:input_type -> tenure.v1.ImportKeyRequest
-	16, // 24: tenure.v1.KeyService.VerifyKey:input_type -> tenure.v1.VerifyKeyRequest
-	3,  // 25: tenure.v1.KeyService.CreateKey:output_type -> tenure.v1.CreateKeyResponse
-	7,  // 26: tenure.v1.KeyService.GetKey:output_type -> tenure.v1.GetKeyResponse
-	9,  // 27: tenure.v1.KeyService.ListKeys:output_type -> tenure.v1.ListKeysResponse
-	11, // 28: tenure.v1.KeyService.UpdateKey:output_type -> tenure.v1.UpdateKeyResponse
-	13, // 29: tenure.v1.KeyService.RotateKey:output_type -> tenure.v1.RotateKeyResponse
-	15, // 30: tenure.v1.KeyService.RevokeKey:output_type -> tenure.v1.RevokeKeyResponse
-	5,  // 31: tenure.v1.KeyService.ImportKey:output_type -> tenure.v1.ImportKeyResponse
-	17, // 32: tenure.v1.KeyService.VerifyKey:output_type -> tenure.v1.VerifyKeyResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	25, // 2: tenure.v1.Key.created_at:type_name -> google.protobuf.Timestamp
+	25, // 3: tenure.v1.Key.revoked_at:type_name -> google.protobuf.Timestamp
+	2,  // 4: tenure.v1.Key.usage:type_name -> tenure.v1.KeyUsage
+	25, // 5: tenure.v1.KeyUsage.last_used_at:type_name -> google.protobuf.Timestamp
+	3,  // 6: tenure.v1.KeyUsage.days:type_name -> tenure.v1.DailyUses
+	25, // 7: tenure.v1.CreateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 8: tenure.v1.CreateKeyResponse.key:type_name -> tenure.v1.Key
+	25, // 9: tenure.v1.ImportKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 10: tenure.v1.ImportKeyRequest.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 11: tenure.v1.ImportKeyResponse.key:type_name -> tenure.v1.Key
+	1,  // 12: tenure.v1.GetKeyResponse.key:type_name -> tenure.v1.Key
+	1,  // 13: tenure.v1.ListKeysResponse.keys:type_name -> tenure.v1.Key
+	25, // 14: tenure.v1.UpdateKeyRequest.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 15: tenure.v1.UpdateKeyResponse.key:type_name -> tenure.v1.Key
+	26, // 16: tenure.v1.RotateKeyRequest.grace:type_name -> google.protobuf.Duration
+	1,  // 17: tenure.v1.RotateKeyResponse.key:type_name -> tenure.v1.Key
+	1,  // 18: tenure.v1.RevokeKeyResponse.key:type_name -> tenure.v1.Key
+	25, // 19: tenure.v1.VerifyKeyResponse.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 20: tenure.v1.FindKeysResponse.keys:type_name -> tenure.v1.Key
+	23, // 21: tenure.v1.ReportUsageRequest.uses:type_name -> tenure.v1.ReportedUse
+	25, // 22: tenure.v1.ReportedUse.last_used_at:type_name -> google.protobuf.Timestamp
+	4,  // 23: tenure.v1.KeyService.CreateKey:input_type -> tenure.v1.CreateKeyRequest
+	8,  // 24: tenure.v1.KeyService.GetKey:input_type -> tenure.v1.GetKeyRequest
+	10, // 25: tenure.v1.KeyService.ListKeys:input_type -> tenure.v1.ListKeysRequest
+	20, // 26: tenure.v1.KeyService.FindKeys:input_type -> tenure.v1.FindKeysRequest
+	22, // 27: tenure.v1.KeyService.ReportUsage:input_type -> tenure.v1.ReportUsageRequest
+	12, // 28: tenure.v1.KeyService.UpdateKey:input_type -> tenure.v1.UpdateKeyRequest
+	14, // 29: tenure.v1.KeyService.RotateKey:input_type -> tenure.v1.RotateKeyRequest
+	16, // 30: tenure.v1.KeyService.RevokeKey:input_type -> tenure.v1.RevokeKeyRequest
+	6,  // 31: tenure.v1.KeyService.ImportKey:input_type -> tenure.v1.ImportKeyRequest
+	18, // 32: tenure.v1.KeyService.VerifyKey:input_type -> tenure.v1.VerifyKeyRequest
+	5,  // 33: tenure.v1.KeyService.CreateKey:output_type -> tenure.v1.CreateKeyResponse
+	9,  // 34: tenure.v1.KeyService.GetKey:output_type -> tenure.v1.GetKeyResponse
+	11, // 35: tenure.v1.KeyService.ListKeys:output_type -> tenure.v1.ListKeysResponse
+	21, // 36: tenure.v1.KeyService.FindKeys:output_type -> tenure.v1.FindKeysResponse
+	24, // 37: tenure.v1.KeyService.ReportUsage:output_type -> tenure.v1.ReportUsageResponse
+	13, // 38: tenure.v1.KeyService.UpdateKey:output_type -> tenure.v1.UpdateKeyResponse
+	15, // 39: tenure.v1.KeyService.RotateKey:output_type -> tenure.v1.RotateKeyResponse
+	17, // 40: tenure.v1.KeyService.RevokeKey:output_type -> tenure.v1.RevokeKeyResponse
+	7,  // 41: tenure.v1.KeyService.ImportKey:output_type -> tenure.v1.ImportKeyResponse
+	19, // 42: tenure.v1.KeyService.VerifyKey:output_type -> tenure.v1.VerifyKeyResponse
+	33, // [33:43] is the sub-list for method output_type
+	23, // [23:33] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_key_proto_init() }
@@ -1789,14 +2224,14 @@ func file_tenure_v1_key_proto_init() {
 		return
 	}
 	file_tenure_v1_rule_proto_init()
-	file_tenure_v1_key_proto_msgTypes[9].OneofWrappers = []any{}
+	file_tenure_v1_key_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_key_proto_rawDesc), len(file_tenure_v1_key_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1245,6 +1245,119 @@ func (x *DeleteOrgResponse) GetToken() string {
 	return ""
 }
 
+type SearchOrgsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Query string                 `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchOrgsRequest) Reset() {
+	*x = SearchOrgsRequest{}
+	mi := &file_tenure_v1_org_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchOrgsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchOrgsRequest) ProtoMessage() {}
+
+func (x *SearchOrgsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_org_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchOrgsRequest.ProtoReflect.Descriptor instead.
+func (*SearchOrgsRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SearchOrgsRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *SearchOrgsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *SearchOrgsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type SearchOrgsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Orgs          []*Org                 `protobuf:"bytes,1,rep,name=orgs,proto3" json:"orgs,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchOrgsResponse) Reset() {
+	*x = SearchOrgsResponse{}
+	mi := &file_tenure_v1_org_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchOrgsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchOrgsResponse) ProtoMessage() {}
+
+func (x *SearchOrgsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_org_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchOrgsResponse.ProtoReflect.Descriptor instead.
+func (*SearchOrgsResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_org_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SearchOrgsResponse) GetOrgs() []*Org {
+	if x != nil {
+		return x.Orgs
+	}
+	return nil
+}
+
+func (x *SearchOrgsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_tenure_v1_org_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_org_proto_rawDesc = "" +
@@ -1343,17 +1456,28 @@ const file_tenure_v1_org_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"K\n" +
 	"\x11DeleteOrgResponse\x12 \n" +
 	"\x03org\x18\x01 \x01(\v2\x0e.tenure.v1.OrgR\x03org\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token*]\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\x86\x01\n" +
+	"\x11SearchOrgsRequest\x12\x1f\n" +
+	"\x05query\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x05query\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken\"`\n" +
+	"\x12SearchOrgsResponse\x12\"\n" +
+	"\x04orgs\x18\x01 \x03(\v2\x0e.tenure.v1.OrgR\x04orgs\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*]\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ACTIVE\x10\x01\x12\x14\n" +
 	"\x10STATUS_SUSPENDED\x10\x02\x12\x12\n" +
-	"\x0eSTATUS_DELETED\x10\x032\xfa\x05\n" +
+	"\x0eSTATUS_DELETED\x10\x032\xd0\x06\n" +
 	"\n" +
 	"OrgService\x12N\n" +
 	"\tCreateOrg\x12\x1b.tenure.v1.CreateOrgRequest\x1a\x1c.tenure.v1.CreateOrgResponse\"\x06\x8a\xb5\x18\x02\b\x03\x12H\n" +
 	"\x06GetOrg\x12\x18.tenure.v1.GetOrgRequest\x1a\x19.tenure.v1.GetOrgResponse\"\t\x8a\xb5\x18\x02\b\x05\x90\x02\x01\x12N\n" +
-	"\bListOrgs\x12\x1a.tenure.v1.ListOrgsRequest\x1a\x1b.tenure.v1.ListOrgsResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01\x12c\n" +
+	"\bListOrgs\x12\x1a.tenure.v1.ListOrgsRequest\x1a\x1b.tenure.v1.ListOrgsResponse\"\t\x8a\xb5\x18\x02\b\x02\x90\x02\x01\x12T\n" +
+	"\n" +
+	"SearchOrgs\x12\x1c.tenure.v1.SearchOrgsRequest\x1a\x1d.tenure.v1.SearchOrgsResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12c\n" +
 	"\tUpdateOrg\x12\x1b.tenure.v1.UpdateOrgRequest\x1a\x1c.tenure.v1.UpdateOrgResponse\"\x1b\x8a\xb5\x18\x17\b\x06\x12\x13organization:update\x12Q\n" +
 	"\n" +
 	"SuspendOrg\x12\x1c.tenure.v1.SuspendOrgRequest\x1a\x1d.tenure.v1.SuspendOrgResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12N\n" +
@@ -1377,7 +1501,7 @@ func file_tenure_v1_org_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_org_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_org_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_tenure_v1_org_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tenure_v1_org_proto_goTypes = []any{
 	(Status)(0),                   // 0: tenure.v1.Status
 	(*Org)(nil),                   // 1: tenure.v1.Org
@@ -1399,50 +1523,55 @@ var file_tenure_v1_org_proto_goTypes = []any{
 	(*ResumeOrgResponse)(nil),     // 17: tenure.v1.ResumeOrgResponse
 	(*DeleteOrgRequest)(nil),      // 18: tenure.v1.DeleteOrgRequest
 	(*DeleteOrgResponse)(nil),     // 19: tenure.v1.DeleteOrgResponse
-	nil,                           // 20: tenure.v1.Org.MetadataEntry
-	nil,                           // 21: tenure.v1.CreateOrgRequest.MetadataEntry
-	nil,                           // 22: tenure.v1.UpdateOrgRequest.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*SearchOrgsRequest)(nil),     // 20: tenure.v1.SearchOrgsRequest
+	(*SearchOrgsResponse)(nil),    // 21: tenure.v1.SearchOrgsResponse
+	nil,                           // 22: tenure.v1.Org.MetadataEntry
+	nil,                           // 23: tenure.v1.CreateOrgRequest.MetadataEntry
+	nil,                           // 24: tenure.v1.UpdateOrgRequest.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_tenure_v1_org_proto_depIdxs = []int32{
-	20, // 0: tenure.v1.Org.metadata:type_name -> tenure.v1.Org.MetadataEntry
+	22, // 0: tenure.v1.Org.metadata:type_name -> tenure.v1.Org.MetadataEntry
 	0,  // 1: tenure.v1.Org.status:type_name -> tenure.v1.Status
-	23, // 2: tenure.v1.Org.created_at:type_name -> google.protobuf.Timestamp
-	23, // 3: tenure.v1.Org.updated_at:type_name -> google.protobuf.Timestamp
-	21, // 4: tenure.v1.CreateOrgRequest.metadata:type_name -> tenure.v1.CreateOrgRequest.MetadataEntry
+	25, // 2: tenure.v1.Org.created_at:type_name -> google.protobuf.Timestamp
+	25, // 3: tenure.v1.Org.updated_at:type_name -> google.protobuf.Timestamp
+	23, // 4: tenure.v1.CreateOrgRequest.metadata:type_name -> tenure.v1.CreateOrgRequest.MetadataEntry
 	1,  // 5: tenure.v1.CreateOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 6: tenure.v1.GetOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 7: tenure.v1.ListOrgsResponse.orgs:type_name -> tenure.v1.Org
-	22, // 8: tenure.v1.UpdateOrgRequest.metadata:type_name -> tenure.v1.UpdateOrgRequest.MetadataEntry
+	24, // 8: tenure.v1.UpdateOrgRequest.metadata:type_name -> tenure.v1.UpdateOrgRequest.MetadataEntry
 	1,  // 9: tenure.v1.UpdateOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 10: tenure.v1.SetPlanResponse.org:type_name -> tenure.v1.Org
 	1,  // 11: tenure.v1.PlaceOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 12: tenure.v1.SuspendOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 13: tenure.v1.ResumeOrgResponse.org:type_name -> tenure.v1.Org
 	1,  // 14: tenure.v1.DeleteOrgResponse.org:type_name -> tenure.v1.Org
-	2,  // 15: tenure.v1.OrgService.CreateOrg:input_type -> tenure.v1.CreateOrgRequest
-	4,  // 16: tenure.v1.OrgService.GetOrg:input_type -> tenure.v1.GetOrgRequest
-	6,  // 17: tenure.v1.OrgService.ListOrgs:input_type -> tenure.v1.ListOrgsRequest
-	8,  // 18: tenure.v1.OrgService.UpdateOrg:input_type -> tenure.v1.UpdateOrgRequest
-	14, // 19: tenure.v1.OrgService.SuspendOrg:input_type -> tenure.v1.SuspendOrgRequest
-	16, // 20: tenure.v1.OrgService.ResumeOrg:input_type -> tenure.v1.ResumeOrgRequest
-	10, // 21: tenure.v1.OrgService.SetPlan:input_type -> tenure.v1.SetPlanRequest
-	12, // 22: tenure.v1.OrgService.PlaceOrg:input_type -> tenure.v1.PlaceOrgRequest
-	18, // 23: tenure.v1.OrgService.DeleteOrg:input_type -> tenure.v1.DeleteOrgRequest
-	3,  // 24: tenure.v1.OrgService.CreateOrg:output_type -> tenure.v1.CreateOrgResponse
-	5,  // 25: tenure.v1.OrgService.GetOrg:output_type -> tenure.v1.GetOrgResponse
-	7,  // 26: tenure.v1.OrgService.ListOrgs:output_type -> tenure.v1.ListOrgsResponse
-	9,  // 27: tenure.v1.OrgService.UpdateOrg:output_type -> tenure.v1.UpdateOrgResponse
-	15, // 28: tenure.v1.OrgService.SuspendOrg:output_type -> tenure.v1.SuspendOrgResponse
-	17, // 29: tenure.v1.OrgService.ResumeOrg:output_type -> tenure.v1.ResumeOrgResponse
-	11, // 30: tenure.v1.OrgService.SetPlan:output_type -> tenure.v1.SetPlanResponse
-	13, // 31: tenure.v1.OrgService.PlaceOrg:output_type -> tenure.v1.PlaceOrgResponse
-	19, // 32: tenure.v1.OrgService.DeleteOrg:output_type -> tenure.v1.DeleteOrgResponse
-	24, // [24:33] is the sub-list for method output_type
-	15, // [15:24] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	1,  // 15: tenure.v1.SearchOrgsResponse.orgs:type_name -> tenure.v1.Org
+	2,  // 16: tenure.v1.OrgService.CreateOrg:input_type -> tenure.v1.CreateOrgRequest
+	4,  // 17: tenure.v1.OrgService.GetOrg:input_type -> tenure.v1.GetOrgRequest
+	6,  // 18: tenure.v1.OrgService.ListOrgs:input_type -> tenure.v1.ListOrgsRequest
+	20, // 19: tenure.v1.OrgService.SearchOrgs:input_type -> tenure.v1.SearchOrgsRequest
+	8,  // 20: tenure.v1.OrgService.UpdateOrg:input_type -> tenure.v1.UpdateOrgRequest
+	14, // 21: tenure.v1.OrgService.SuspendOrg:input_type -> tenure.v1.SuspendOrgRequest
+	16, // 22: tenure.v1.OrgService.ResumeOrg:input_type -> tenure.v1.ResumeOrgRequest
+	10, // 23: tenure.v1.OrgService.SetPlan:input_type -> tenure.v1.SetPlanRequest
+	12, // 24: tenure.v1.OrgService.PlaceOrg:input_type -> tenure.v1.PlaceOrgRequest
+	18, // 25: tenure.v1.OrgService.DeleteOrg:input_type -> tenure.v1.DeleteOrgRequest
+	3,  // 26: tenure.v1.OrgService.CreateOrg:output_type -> tenure.v1.CreateOrgResponse
+	5,  // 27: tenure.v1.OrgService.GetOrg:output_type -> tenure.v1.GetOrgResponse
+	7,  // 28: tenure.v1.OrgService.ListOrgs:output_type -> tenure.v1.ListOrgsResponse
+	21, // 29: tenure.v1.OrgService.SearchOrgs:output_type -> tenure.v1.SearchOrgsResponse
+	9,  // 30: tenure.v1.OrgService.UpdateOrg:output_type -> tenure.v1.UpdateOrgResponse
+	15, // 31: tenure.v1.OrgService.SuspendOrg:output_type -> tenure.v1.SuspendOrgResponse
+	17, // 32: tenure.v1.OrgService.ResumeOrg:output_type -> tenure.v1.ResumeOrgResponse
+	11, // 33: tenure.v1.OrgService.SetPlan:output_type -> tenure.v1.SetPlanResponse
+	13, // 34: tenure.v1.OrgService.PlaceOrg:output_type -> tenure.v1.PlaceOrgResponse
+	19, // 35: tenure.v1.OrgService.DeleteOrg:output_type -> tenure.v1.DeleteOrgResponse
+	26, // [26:36] is the sub-list for method output_type
+	16, // [16:26] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_org_proto_init() }
@@ -1458,7 +1587,7 @@ func file_tenure_v1_org_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_org_proto_rawDesc), len(file_tenure_v1_org_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

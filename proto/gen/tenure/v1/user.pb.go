@@ -1375,6 +1375,119 @@ func (x *UnlinkIdentityResponse) GetToken() string {
 	return ""
 }
 
+type SearchUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Query string                 `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchUsersRequest) Reset() {
+	*x = SearchUsersRequest{}
+	mi := &file_tenure_v1_user_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchUsersRequest) ProtoMessage() {}
+
+func (x *SearchUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchUsersRequest.ProtoReflect.Descriptor instead.
+func (*SearchUsersRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SearchUsersRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *SearchUsersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *SearchUsersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type SearchUsersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Users         []*User                `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchUsersResponse) Reset() {
+	*x = SearchUsersResponse{}
+	mi := &file_tenure_v1_user_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchUsersResponse) ProtoMessage() {}
+
+func (x *SearchUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_user_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchUsersResponse.ProtoReflect.Descriptor instead.
+func (*SearchUsersResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_user_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SearchUsersResponse) GetUsers() []*User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *SearchUsersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_tenure_v1_user_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_user_proto_rawDesc = "" +
@@ -1481,17 +1594,28 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"S\n" +
 	"\x16UnlinkIdentityResponse\x12#\n" +
 	"\x04user\x18\x01 \x01(\v2\x0f.tenure.v1.UserR\x04user\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token*v\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\x88\x01\n" +
+	"\x12SearchUsersRequest\x12 \n" +
+	"\x05query\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xfe\x01R\x05query\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken\"d\n" +
+	"\x13SearchUsersResponse\x12%\n" +
+	"\x05users\x18\x01 \x03(\v2\x0f.tenure.v1.UserR\x05users\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*v\n" +
 	"\n" +
 	"UserStatus\x12\x1b\n" +
 	"\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12USER_STATUS_ACTIVE\x10\x01\x12\x1b\n" +
 	"\x17USER_STATUS_DEACTIVATED\x10\x02\x12\x16\n" +
-	"\x12USER_STATUS_ERASED\x10\x032\xe1\a\n" +
+	"\x12USER_STATUS_ERASED\x10\x032\xbc\b\n" +
 	"\vUserService\x12W\n" +
 	"\fRegisterUser\x12\x1e.tenure.v1.RegisterUserRequest\x1a\x1f.tenure.v1.RegisterUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12g\n" +
 	"\aGetUser\x12\x19.tenure.v1.GetUserRequest\x1a\x1a.tenure.v1.GetUserResponse\"%\x8a\xb5\x18\x1e\b\x06\x12\x18organizationMembers:read0\x01\x90\x02\x01\x12S\n" +
-	"\tListUsers\x12\x1b.tenure.v1.ListUsersRequest\x1a\x1c.tenure.v1.ListUsersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01\x12j\n" +
+	"\tListUsers\x12\x1b.tenure.v1.ListUsersRequest\x1a\x1c.tenure.v1.ListUsersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01\x12Y\n" +
+	"\vSearchUsers\x12\x1d.tenure.v1.SearchUsersRequest\x1a\x1e.tenure.v1.SearchUsersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01\x12j\n" +
 	"\n" +
 	"UpdateUser\x12\x1c.tenure.v1.UpdateUserRequest\x1a\x1d.tenure.v1.UpdateUserResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12\x88\x01\n" +
 	"\x14CreateServiceAccount\x12&.tenure.v1.CreateServiceAccountRequest\x1a'.tenure.v1.CreateServiceAccountResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12W\n" +
@@ -1516,7 +1640,7 @@ func file_tenure_v1_user_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_user_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_tenure_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tenure_v1_user_proto_goTypes = []any{
 	(UserStatus)(0),                      // 0: tenure.v1.UserStatus
 	(*User)(nil),                         // 1: tenure.v1.User
@@ -1541,12 +1665,14 @@ var file_tenure_v1_user_proto_goTypes = []any{
 	(*LinkIdentityResponse)(nil),         // 20: tenure.v1.LinkIdentityResponse
 	(*UnlinkIdentityRequest)(nil),        // 21: tenure.v1.UnlinkIdentityRequest
 	(*UnlinkIdentityResponse)(nil),       // 22: tenure.v1.UnlinkIdentityResponse
-	(*timestamppb.Timestamp)(nil),        // 23: google.protobuf.Timestamp
+	(*SearchUsersRequest)(nil),           // 23: tenure.v1.SearchUsersRequest
+	(*SearchUsersResponse)(nil),          // 24: tenure.v1.SearchUsersResponse
+	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
 }
 var file_tenure_v1_user_proto_depIdxs = []int32{
 	0,  // 0: tenure.v1.User.status:type_name -> tenure.v1.UserStatus
-	23, // 1: tenure.v1.User.created_at:type_name -> google.protobuf.Timestamp
-	23, // 2: tenure.v1.User.updated_at:type_name -> google.protobuf.Timestamp
+	25, // 1: tenure.v1.User.created_at:type_name -> google.protobuf.Timestamp
+	25, // 2: tenure.v1.User.updated_at:type_name -> google.protobuf.Timestamp
 	2,  // 3: tenure.v1.User.identities:type_name -> tenure.v1.Identity
 	1,  // 4: tenure.v1.RegisterUserResponse.user:type_name -> tenure.v1.User
 	1,  // 5: tenure.v1.GetUserResponse.user:type_name -> tenure.v1.User
@@ -1559,31 +1685,34 @@ var file_tenure_v1_user_proto_depIdxs = []int32{
 	1,  // 12: tenure.v1.CreateServiceAccountResponse.user:type_name -> tenure.v1.User
 	1,  // 13: tenure.v1.LinkIdentityResponse.user:type_name -> tenure.v1.User
 	1,  // 14: tenure.v1.UnlinkIdentityResponse.user:type_name -> tenure.v1.User
-	3,  // 15: tenure.v1.UserService.RegisterUser:input_type -> tenure.v1.RegisterUserRequest
-	5,  // 16: tenure.v1.UserService.GetUser:input_type -> tenure.v1.GetUserRequest
-	7,  // 17: tenure.v1.UserService.ListUsers:input_type -> tenure.v1.ListUsersRequest
-	9,  // 18: tenure.v1.UserService.UpdateUser:input_type -> tenure.v1.UpdateUserRequest
-	17, // 19: tenure.v1.UserService.CreateServiceAccount:input_type -> tenure.v1.CreateServiceAccountRequest
-	19, // 20: tenure.v1.UserService.LinkIdentity:input_type -> tenure.v1.LinkIdentityRequest
-	21, // 21: tenure.v1.UserService.UnlinkIdentity:input_type -> tenure.v1.UnlinkIdentityRequest
-	11, // 22: tenure.v1.UserService.DeactivateUser:input_type -> tenure.v1.DeactivateUserRequest
-	13, // 23: tenure.v1.UserService.ReactivateUser:input_type -> tenure.v1.ReactivateUserRequest
-	15, // 24: tenure.v1.UserService.EraseUser:input_type -> tenure.v1.EraseUserRequest
-	4,  // 25: tenure.v1.UserService.RegisterUser:output_type -> tenure.v1.RegisterUserResponse
-	6,  // 26: tenure.v1.UserService.GetUser:output_type -> tenure.v1.GetUserResponse
-	8,  // 27: tenure.v1.UserService.ListUsers:output_type -> tenure.v1.ListUsersResponse
-	10, // 28: tenure.v1.UserService.UpdateUser:output_type -> tenure.v1.UpdateUserResponse
-	18, // 29: tenure.v1.UserService.CreateServiceAccount:output_type -> tenure.v1.CreateServiceAccountResponse
-	20, // 30: tenure.v1.UserService.LinkIdentity:output_type -> tenure.v1.LinkIdentityResponse
-	22, // 31: tenure.v1.UserService.UnlinkIdentity:output_type -> tenure.v1.UnlinkIdentityResponse
-	12, // 32: tenure.v1.UserService.DeactivateUser:output_type -> tenure.v1.DeactivateUserResponse
-	14, // 33: tenure.v1.UserService.ReactivateUser:output_type -> tenure.v1.ReactivateUserResponse
-	16, // 34: tenure.v1.UserService.EraseUser:output_type -> tenure.v1.EraseUserResponse
-	25, // [25:35] is the sub-list for method output_type
-	15, // [15:25] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	1,  // 15: tenure.v1.SearchUsersResponse.users:type_name -> tenure.v1.User
+	3,  // 16: tenure.v1.UserService.RegisterUser:input_type -> tenure.v1.RegisterUserRequest
+	5,  // 17: tenure.v1.UserService.GetUser:input_type -> tenure.v1.GetUserRequest
+	7,  // 18: tenure.v1.UserService.ListUsers:input_type -> tenure.v1.ListUsersRequest
+	23, // 19: tenure.v1.UserService.SearchUsers:input_type -> tenure.v1.SearchUsersRequest
+	9,  // 20: tenure.v1.UserService.UpdateUser:input_type -> tenure.v1.UpdateUserRequest
+	17, // 21: tenure.v1.UserService.CreateServiceAccount:input_type -> tenure.v1.CreateServiceAccountRequest
+	19, // 22: tenure.v1.UserService.LinkIdentity:input_type -> tenure.v1.LinkIdentityRequest
+	21, // 23: tenure.v1.UserService.UnlinkIdentity:input_type -> tenure.v1.UnlinkIdentityRequest
+	11, // 24: tenure.v1.UserService.DeactivateUser:input_type -> tenure.v1.DeactivateUserRequest
+	13, // 25: tenure.v1.UserService.ReactivateUser:input_type -> tenure.v1.ReactivateUserRequest
+	15, // 26: tenure.v1.UserService.EraseUser:input_type -> tenure.v1.EraseUserRequest
+	4,  // 27: tenure.v1.UserService.RegisterUser:output_type -> tenure.v1.RegisterUserResponse
+	6,  // 28: tenure.v1.UserService.GetUser:output_type -> tenure.v1.GetUserResponse
+	8,  // 29: tenure.v1.UserService.ListUsers:output_type -> tenure.v1.ListUsersResponse
+	24, // 30: tenure.v1.UserService.SearchUsers:output_type -> tenure.v1.SearchUsersResponse
+	10, // 31: tenure.v1.UserService.UpdateUser:output_type -> tenure.v1.UpdateUserResponse
+	18, // 32: tenure.v1.UserService.CreateServiceAccount:output_type -> tenure.v1.CreateServiceAccountResponse
+	20, // 33: tenure.v1.UserService.LinkIdentity:output_type -> tenure.v1.LinkIdentityResponse
+	22, // 34: tenure.v1.UserService.UnlinkIdentity:output_type -> tenure.v1.UnlinkIdentityResponse
+	12, // 35: tenure.v1.UserService.DeactivateUser:output_type -> tenure.v1.DeactivateUserResponse
+	14, // 36: tenure.v1.UserService.ReactivateUser:output_type -> tenure.v1.ReactivateUserResponse
+	16, // 37: tenure.v1.UserService.EraseUser:output_type -> tenure.v1.EraseUserResponse
+	27, // [27:38] is the sub-list for method output_type
+	16, // [16:27] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_user_proto_init() }
@@ -1599,7 +1728,7 @@ func file_tenure_v1_user_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_user_proto_rawDesc), len(file_tenure_v1_user_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,6 +46,11 @@ const (
 	// AccessServiceListSubjectsProcedure is the fully-qualified name of the AccessService's
 	// ListSubjects RPC.
 	AccessServiceListSubjectsProcedure = "/tenure.v1.AccessService/ListSubjects"
+	// AccessServiceAccessAtProcedure is the fully-qualified name of the AccessService's AccessAt RPC.
+	AccessServiceAccessAtProcedure = "/tenure.v1.AccessService/AccessAt"
+	// AccessServiceFindHoldersProcedure is the fully-qualified name of the AccessService's FindHolders
+	// RPC.
+	AccessServiceFindHoldersProcedure = "/tenure.v1.AccessService/FindHolders"
 )
 
 // AccessServiceClient is a client for the tenure.v1.AccessService service.
@@ -64,6 +69,14 @@ type AccessServiceClient interface {
 	// ListSubjects lists who holds a permission at a place, and by what: people first, by id, then keys, by id. Instance admins hold
 	// everything everywhere and are listed for instance admins only.
 	ListSubjects(context.Context, *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error)
+	// AccessAt answers what was so at a time or position in the past: who held a permission at a place, and by which grant; or, if a
+	// person is named, what that person held everywhere in the organization. With org_id and project_id, a project that has moved on is
+	// asked for as the former organization saw it. Permissions are named in today's words. It answers from the read model "directory".
+	// Errors: failed_precondition NOT_THERE_THEN if the organization or project was not there.
+	AccessAt(context.Context, *v1.AccessAtRequest) (*v1.AccessAtResponse, error)
+	// FindHolders lists who holds a role or a permission in any project of the instance now, by organization, project and person. It
+	// answers from the read model "directory".
+	FindHolders(context.Context, *v1.FindHoldersRequest) (*v1.FindHoldersResponse, error)
 }
 
 // NewAccessServiceClient constructs a client for the tenure.v1.AccessService service. By default,
@@ -112,6 +125,20 @@ func NewAccessServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		accessAt: connect.NewClient[v1.AccessAtRequest, v1.AccessAtResponse](
+			httpClient,
+			baseURL+AccessServiceAccessAtProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("AccessAt")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		findHolders: connect.NewClient[v1.FindHoldersRequest, v1.FindHoldersResponse](
+			httpClient,
+			baseURL+AccessServiceFindHoldersProcedure,
+			connect.WithSchema(accessServiceMethods.ByName("FindHolders")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -122,6 +149,8 @@ type accessServiceClient struct {
 	explain        *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
 	listAccessible *connect.Client[v1.ListAccessibleRequest, v1.ListAccessibleResponse]
 	listSubjects   *connect.Client[v1.ListSubjectsRequest, v1.ListSubjectsResponse]
+	accessAt       *connect.Client[v1.AccessAtRequest, v1.AccessAtResponse]
+	findHolders    *connect.Client[v1.FindHoldersRequest, v1.FindHoldersResponse]
 }
 
 // Check calls tenure.v1.AccessService.Check.
@@ -169,6 +198,24 @@ func (c *accessServiceClient) ListSubjects(ctx context.Context, req *v1.ListSubj
 	return nil, err
 }
 
+// AccessAt calls tenure.v1.AccessService.AccessAt.
+func (c *accessServiceClient) AccessAt(ctx context.Context, req *v1.AccessAtRequest) (*v1.AccessAtResponse, error) {
+	response, err := c.accessAt.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FindHolders calls tenure.v1.AccessService.FindHolders.
+func (c *accessServiceClient) FindHolders(ctx context.Context, req *v1.FindHoldersRequest) (*v1.FindHoldersResponse, error) {
+	response, err := c.findHolders.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AccessServiceHandler is an implementation of the tenure.v1.AccessService service.
 type AccessServiceHandler interface {
 	// Check about the caller itself is free; about others it needs the permission to read members there.
@@ -185,6 +232,14 @@ type AccessServiceHandler interface {
 	// ListSubjects lists who holds a permission at a place, and by what: people first, by id, then keys, by id. Instance admins hold
 	// everything everywhere and are listed for instance admins only.
 	ListSubjects(context.Context, *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error)
+	// AccessAt answers what was so at a time or position in the past: who held a permission at a place, and by which grant; or, if a
+	// person is named, what that person held everywhere in the organization. With org_id and project_id, a project that has moved on is
+	// asked for as the former organization saw it. Permissions are named in today's words. It answers from the read model "directory".
+	// Errors: failed_precondition NOT_THERE_THEN if the organization or project was not there.
+	AccessAt(context.Context, *v1.AccessAtRequest) (*v1.AccessAtResponse, error)
+	// FindHolders lists who holds a role or a permission in any project of the instance now, by organization, project and person. It
+	// answers from the read model "directory".
+	FindHolders(context.Context, *v1.FindHoldersRequest) (*v1.FindHoldersResponse, error)
 }
 
 // NewAccessServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -229,6 +284,20 @@ func NewAccessServiceHandler(svc AccessServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	accessServiceAccessAtHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceAccessAtProcedure,
+		svc.AccessAt,
+		connect.WithSchema(accessServiceMethods.ByName("AccessAt")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	accessServiceFindHoldersHandler := connect.NewUnaryHandlerSimple(
+		AccessServiceFindHoldersProcedure,
+		svc.FindHolders,
+		connect.WithSchema(accessServiceMethods.ByName("FindHolders")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tenure.v1.AccessService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AccessServiceCheckProcedure:
@@ -241,6 +310,10 @@ func NewAccessServiceHandler(svc AccessServiceHandler, opts ...connect.HandlerOp
 			accessServiceListAccessibleHandler.ServeHTTP(w, r)
 		case AccessServiceListSubjectsProcedure:
 			accessServiceListSubjectsHandler.ServeHTTP(w, r)
+		case AccessServiceAccessAtProcedure:
+			accessServiceAccessAtHandler.ServeHTTP(w, r)
+		case AccessServiceFindHoldersProcedure:
+			accessServiceFindHoldersHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -268,4 +341,12 @@ func (UnimplementedAccessServiceHandler) ListAccessible(context.Context, *v1.Lis
 
 func (UnimplementedAccessServiceHandler) ListSubjects(context.Context, *v1.ListSubjectsRequest) (*v1.ListSubjectsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.ListSubjects is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) AccessAt(context.Context, *v1.AccessAtRequest) (*v1.AccessAtResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.AccessAt is not implemented"))
+}
+
+func (UnimplementedAccessServiceHandler) FindHolders(context.Context, *v1.FindHoldersRequest) (*v1.FindHoldersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AccessService.FindHolders is not implemented"))
 }

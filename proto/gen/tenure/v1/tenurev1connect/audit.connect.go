@@ -35,6 +35,9 @@ const (
 const (
 	// AuditServiceQueryAuditProcedure is the fully-qualified name of the AuditService's QueryAudit RPC.
 	AuditServiceQueryAuditProcedure = "/tenure.v1.AuditService/QueryAudit"
+	// AuditServiceExportAuditProcedure is the fully-qualified name of the AuditService's ExportAudit
+	// RPC.
+	AuditServiceExportAuditProcedure = "/tenure.v1.AuditService/ExportAudit"
 	// AuditServiceWatchAuditProcedure is the fully-qualified name of the AuditService's WatchAudit RPC.
 	AuditServiceWatchAuditProcedure = "/tenure.v1.AuditService/WatchAudit"
 	// AuditServiceQueryAccessLogProcedure is the fully-qualified name of the AuditService's
@@ -44,11 +47,13 @@ const (
 
 // AuditServiceClient is a client for the tenure.v1.AuditService service.
 type AuditServiceClient interface {
-	// QueryAudit answers the history of one organization or project, newest first. A page can be empty and still have a next
-	// one: each call reads a bounded part of the log.
+	// QueryAudit searches the history of one organization or of one project, or of the whole instance for an instance admin who
+	// names neither. It answers from the read model "audit"; a request with Tenure-Token or a consistency level waits for it.
 	QueryAudit(context.Context, *v1.QueryAuditRequest) (*v1.QueryAuditResponse, error)
-	// WatchAudit streams the records of one organization or project as they happen, oldest first, for as long as the caller
-	// may read them.
+	// ExportAudit streams the same records as a file, oldest first, up to the newest when the call is made. An export that broke goes
+	// on after the last position it got.
+	ExportAudit(context.Context, *v1.ExportAuditRequest) (*connect.ServerStreamForClient[v1.ExportAuditResponse], error)
+	// WatchAudit streams the records as they happen, oldest first, for as long as the caller may read them. It reads the log itself.
 	WatchAudit(context.Context, *v1.WatchAuditRequest) (*connect.ServerStreamForClient[v1.WatchAuditResponse], error)
 	// QueryAccessLog answers who was refused and who read what is sensitive, newest first: of one organization or project, or to
 	// instance admins all that is kept. A call is there a second or two after it was answered, and as long as the server's
@@ -76,6 +81,13 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		exportAudit: connect.NewClient[v1.ExportAuditRequest, v1.ExportAuditResponse](
+			httpClient,
+			baseURL+AuditServiceExportAuditProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ExportAudit")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		watchAudit: connect.NewClient[v1.WatchAuditRequest, v1.WatchAuditResponse](
 			httpClient,
 			baseURL+AuditServiceWatchAuditProcedure,
@@ -96,6 +108,7 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
 	queryAudit     *connect.Client[v1.QueryAuditRequest, v1.QueryAuditResponse]
+	exportAudit    *connect.Client[v1.ExportAuditRequest, v1.ExportAuditResponse]
 	watchAudit     *connect.Client[v1.WatchAuditRequest, v1.WatchAuditResponse]
 	queryAccessLog *connect.Client[v1.QueryAccessLogRequest, v1.QueryAccessLogResponse]
 }
@@ -107,6 +120,11 @@ func (c *auditServiceClient) QueryAudit(ctx context.Context, req *v1.QueryAuditR
 		return response.Msg, err
 	}
 	return nil, err
+}
+
+// ExportAudit calls tenure.v1.AuditService.ExportAudit.
+func (c *auditServiceClient) ExportAudit(ctx context.Context, req *v1.ExportAuditRequest) (*connect.ServerStreamForClient[v1.ExportAuditResponse], error) {
+	return c.exportAudit.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // WatchAudit calls tenure.v1.AuditService.WatchAudit.
@@ -125,11 +143,13 @@ func (c *auditServiceClient) QueryAccessLog(ctx context.Context, req *v1.QueryAc
 
 // AuditServiceHandler is an implementation of the tenure.v1.AuditService service.
 type AuditServiceHandler interface {
-	// QueryAudit answers the history of one organization or project, newest first. A page can be empty and still have a next
-	// one: each call reads a bounded part of the log.
+	// QueryAudit searches the history of one organization or of one project, or of the whole instance for an instance admin who
+	// names neither. It answers from the read model "audit"; a request with Tenure-Token or a consistency level waits for it.
 	QueryAudit(context.Context, *v1.QueryAuditRequest) (*v1.QueryAuditResponse, error)
-	// WatchAudit streams the records of one organization or project as they happen, oldest first, for as long as the caller
-	// may read them.
+	// ExportAudit streams the same records as a file, oldest first, up to the newest when the call is made. An export that broke goes
+	// on after the last position it got.
+	ExportAudit(context.Context, *v1.ExportAuditRequest, *connect.ServerStream[v1.ExportAuditResponse]) error
+	// WatchAudit streams the records as they happen, oldest first, for as long as the caller may read them. It reads the log itself.
 	WatchAudit(context.Context, *v1.WatchAuditRequest, *connect.ServerStream[v1.WatchAuditResponse]) error
 	// QueryAccessLog answers who was refused and who read what is sensitive, newest first: of one organization or project, or to
 	// instance admins all that is kept. A call is there a second or two after it was answered, and as long as the server's
@@ -153,6 +173,13 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceExportAuditHandler := connect.NewServerStreamHandlerSimple(
+		AuditServiceExportAuditProcedure,
+		svc.ExportAudit,
+		connect.WithSchema(auditServiceMethods.ByName("ExportAudit")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	auditServiceWatchAuditHandler := connect.NewServerStreamHandlerSimple(
 		AuditServiceWatchAuditProcedure,
 		svc.WatchAudit,
@@ -171,6 +198,8 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case AuditServiceQueryAuditProcedure:
 			auditServiceQueryAuditHandler.ServeHTTP(w, r)
+		case AuditServiceExportAuditProcedure:
+			auditServiceExportAuditHandler.ServeHTTP(w, r)
 		case AuditServiceWatchAuditProcedure:
 			auditServiceWatchAuditHandler.ServeHTTP(w, r)
 		case AuditServiceQueryAccessLogProcedure:
@@ -186,6 +215,10 @@ type UnimplementedAuditServiceHandler struct{}
 
 func (UnimplementedAuditServiceHandler) QueryAudit(context.Context, *v1.QueryAuditRequest) (*v1.QueryAuditResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AuditService.QueryAudit is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ExportAudit(context.Context, *v1.ExportAuditRequest, *connect.ServerStream[v1.ExportAuditResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AuditService.ExportAudit is not implemented"))
 }
 
 func (UnimplementedAuditServiceHandler) WatchAudit(context.Context, *v1.WatchAuditRequest, *connect.ServerStream[v1.WatchAuditResponse]) error {

@@ -39,6 +39,10 @@ const (
 	KeyServiceGetKeyProcedure = "/tenure.v1.KeyService/GetKey"
 	// KeyServiceListKeysProcedure is the fully-qualified name of the KeyService's ListKeys RPC.
 	KeyServiceListKeysProcedure = "/tenure.v1.KeyService/ListKeys"
+	// KeyServiceFindKeysProcedure is the fully-qualified name of the KeyService's FindKeys RPC.
+	KeyServiceFindKeysProcedure = "/tenure.v1.KeyService/FindKeys"
+	// KeyServiceReportUsageProcedure is the fully-qualified name of the KeyService's ReportUsage RPC.
+	KeyServiceReportUsageProcedure = "/tenure.v1.KeyService/ReportUsage"
 	// KeyServiceUpdateKeyProcedure is the fully-qualified name of the KeyService's UpdateKey RPC.
 	KeyServiceUpdateKeyProcedure = "/tenure.v1.KeyService/UpdateKey"
 	// KeyServiceRotateKeyProcedure is the fully-qualified name of the KeyService's RotateKey RPC.
@@ -61,6 +65,12 @@ type KeyServiceClient interface {
 	GetKey(context.Context, *v1.GetKeyRequest) (*v1.GetKeyResponse, error)
 	// ListKeys lists the keys of a project, an organization (its own, not those of its projects) or a user, by id.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
+	// FindKeys finds active keys that expire soon, or that nobody has used for long, in an organization, or in the whole instance for an
+	// instance admin who names none. It answers from the read model "directory".
+	FindKeys(context.Context, *v1.FindKeysRequest) (*v1.FindKeysResponse, error)
+	// ReportUsage tells how often keys were used elsewhere, as by a service that keeps answers of VerifyKey. Keys that are not known are
+	// ignored. It costs no commit: usage is kept beside the log.
+	ReportUsage(context.Context, *v1.ReportUsageRequest) (*v1.ReportUsageResponse, error)
 	// UpdateKey changes what is given and keeps the rest. Who changes permissions must hold the old and the new ones.
 	UpdateKey(context.Context, *v1.UpdateKeyRequest) (*v1.UpdateKeyResponse, error)
 	// RotateKey makes a successor with the same attributes and lets the old key live on for a grace period. It never widens
@@ -111,6 +121,19 @@ func NewKeyServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		findKeys: connect.NewClient[v1.FindKeysRequest, v1.FindKeysResponse](
+			httpClient,
+			baseURL+KeyServiceFindKeysProcedure,
+			connect.WithSchema(keyServiceMethods.ByName("FindKeys")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		reportUsage: connect.NewClient[v1.ReportUsageRequest, v1.ReportUsageResponse](
+			httpClient,
+			baseURL+KeyServiceReportUsageProcedure,
+			connect.WithSchema(keyServiceMethods.ByName("ReportUsage")),
+			connect.WithClientOptions(opts...),
+		),
 		updateKey: connect.NewClient[v1.UpdateKeyRequest, v1.UpdateKeyResponse](
 			httpClient,
 			baseURL+KeyServiceUpdateKeyProcedure,
@@ -146,14 +169,16 @@ func NewKeyServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 
 // keyServiceClient implements KeyServiceClient.
 type keyServiceClient struct {
-	createKey *connect.Client[v1.CreateKeyRequest, v1.CreateKeyResponse]
-	getKey    *connect.Client[v1.GetKeyRequest, v1.GetKeyResponse]
-	listKeys  *connect.Client[v1.ListKeysRequest, v1.ListKeysResponse]
-	updateKey *connect.Client[v1.UpdateKeyRequest, v1.UpdateKeyResponse]
-	rotateKey *connect.Client[v1.RotateKeyRequest, v1.RotateKeyResponse]
-	revokeKey *connect.Client[v1.RevokeKeyRequest, v1.RevokeKeyResponse]
-	importKey *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
-	verifyKey *connect.Client[v1.VerifyKeyRequest, v1.VerifyKeyResponse]
+	createKey   *connect.Client[v1.CreateKeyRequest, v1.CreateKeyResponse]
+	getKey      *connect.Client[v1.GetKeyRequest, v1.GetKeyResponse]
+	listKeys    *connect.Client[v1.ListKeysRequest, v1.ListKeysResponse]
+	findKeys    *connect.Client[v1.FindKeysRequest, v1.FindKeysResponse]
+	reportUsage *connect.Client[v1.ReportUsageRequest, v1.ReportUsageResponse]
+	updateKey   *connect.Client[v1.UpdateKeyRequest, v1.UpdateKeyResponse]
+	rotateKey   *connect.Client[v1.RotateKeyRequest, v1.RotateKeyResponse]
+	revokeKey   *connect.Client[v1.RevokeKeyRequest, v1.RevokeKeyResponse]
+	importKey   *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
+	verifyKey   *connect.Client[v1.VerifyKeyRequest, v1.VerifyKeyResponse]
 }
 
 // CreateKey calls tenure.v1.KeyService.CreateKey.
@@ -177,6 +202,24 @@ func (c *keyServiceClient) GetKey(ctx context.Context, req *v1.GetKeyRequest) (*
 // ListKeys calls tenure.v1.KeyService.ListKeys.
 func (c *keyServiceClient) ListKeys(ctx context.Context, req *v1.ListKeysRequest) (*v1.ListKeysResponse, error) {
 	response, err := c.listKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FindKeys calls tenure.v1.KeyService.FindKeys.
+func (c *keyServiceClient) FindKeys(ctx context.Context, req *v1.FindKeysRequest) (*v1.FindKeysResponse, error) {
+	response, err := c.findKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReportUsage calls tenure.v1.KeyService.ReportUsage.
+func (c *keyServiceClient) ReportUsage(ctx context.Context, req *v1.ReportUsageRequest) (*v1.ReportUsageResponse, error) {
+	response, err := c.reportUsage.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -238,6 +281,12 @@ type KeyServiceHandler interface {
 	GetKey(context.Context, *v1.GetKeyRequest) (*v1.GetKeyResponse, error)
 	// ListKeys lists the keys of a project, an organization (its own, not those of its projects) or a user, by id.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
+	// FindKeys finds active keys that expire soon, or that nobody has used for long, in an organization, or in the whole instance for an
+	// instance admin who names none. It answers from the read model "directory".
+	FindKeys(context.Context, *v1.FindKeysRequest) (*v1.FindKeysResponse, error)
+	// ReportUsage tells how often keys were used elsewhere, as by a service that keeps answers of VerifyKey. Keys that are not known are
+	// ignored. It costs no commit: usage is kept beside the log.
+	ReportUsage(context.Context, *v1.ReportUsageRequest) (*v1.ReportUsageResponse, error)
 	// UpdateKey changes what is given and keeps the rest. Who changes permissions must hold the old and the new ones.
 	UpdateKey(context.Context, *v1.UpdateKeyRequest) (*v1.UpdateKeyResponse, error)
 	// RotateKey makes a successor with the same attributes and lets the old key live on for a grace period. It never widens
@@ -284,6 +333,19 @@ func NewKeyServiceHandler(svc KeyServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	keyServiceFindKeysHandler := connect.NewUnaryHandlerSimple(
+		KeyServiceFindKeysProcedure,
+		svc.FindKeys,
+		connect.WithSchema(keyServiceMethods.ByName("FindKeys")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	keyServiceReportUsageHandler := connect.NewUnaryHandlerSimple(
+		KeyServiceReportUsageProcedure,
+		svc.ReportUsage,
+		connect.WithSchema(keyServiceMethods.ByName("ReportUsage")),
+		connect.WithHandlerOptions(opts...),
+	)
 	keyServiceUpdateKeyHandler := connect.NewUnaryHandlerSimple(
 		KeyServiceUpdateKeyProcedure,
 		svc.UpdateKey,
@@ -322,6 +384,10 @@ func NewKeyServiceHandler(svc KeyServiceHandler, opts ...connect.HandlerOption) 
 			keyServiceGetKeyHandler.ServeHTTP(w, r)
 		case KeyServiceListKeysProcedure:
 			keyServiceListKeysHandler.ServeHTTP(w, r)
+		case KeyServiceFindKeysProcedure:
+			keyServiceFindKeysHandler.ServeHTTP(w, r)
+		case KeyServiceReportUsageProcedure:
+			keyServiceReportUsageHandler.ServeHTTP(w, r)
 		case KeyServiceUpdateKeyProcedure:
 			keyServiceUpdateKeyHandler.ServeHTTP(w, r)
 		case KeyServiceRotateKeyProcedure:
@@ -351,6 +417,14 @@ func (UnimplementedKeyServiceHandler) GetKey(context.Context, *v1.GetKeyRequest)
 
 func (UnimplementedKeyServiceHandler) ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.KeyService.ListKeys is not implemented"))
+}
+
+func (UnimplementedKeyServiceHandler) FindKeys(context.Context, *v1.FindKeysRequest) (*v1.FindKeysResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.KeyService.FindKeys is not implemented"))
+}
+
+func (UnimplementedKeyServiceHandler) ReportUsage(context.Context, *v1.ReportUsageRequest) (*v1.ReportUsageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.KeyService.ReportUsage is not implemented"))
 }
 
 func (UnimplementedKeyServiceHandler) UpdateKey(context.Context, *v1.UpdateKeyRequest) (*v1.UpdateKeyResponse, error) {

@@ -39,6 +39,8 @@ const (
 	OrgServiceGetOrgProcedure = "/tenure.v1.OrgService/GetOrg"
 	// OrgServiceListOrgsProcedure is the fully-qualified name of the OrgService's ListOrgs RPC.
 	OrgServiceListOrgsProcedure = "/tenure.v1.OrgService/ListOrgs"
+	// OrgServiceSearchOrgsProcedure is the fully-qualified name of the OrgService's SearchOrgs RPC.
+	OrgServiceSearchOrgsProcedure = "/tenure.v1.OrgService/SearchOrgs"
 	// OrgServiceUpdateOrgProcedure is the fully-qualified name of the OrgService's UpdateOrg RPC.
 	OrgServiceUpdateOrgProcedure = "/tenure.v1.OrgService/UpdateOrg"
 	// OrgServiceSuspendOrgProcedure is the fully-qualified name of the OrgService's SuspendOrg RPC.
@@ -63,6 +65,9 @@ type OrgServiceClient interface {
 	GetOrg(context.Context, *v1.GetOrgRequest) (*v1.GetOrgResponse, error)
 	// ListOrgs lists the organizations the caller can see, by id.
 	ListOrgs(context.Context, *v1.ListOrgsRequest) (*v1.ListOrgsResponse, error)
+	// SearchOrgs finds organizations of the instance by a part of their name or a value of their metadata, whatever the case of letters,
+	// by id. It answers from the read model "directory".
+	SearchOrgs(context.Context, *v1.SearchOrgsRequest) (*v1.SearchOrgsResponse, error)
 	// UpdateOrg changes what is given and keeps the rest. Errors: failed_precondition RESIDENCY if the organization is placed on a
 	// data plane outside the new residency, invalid_argument NAMING_POLICY.
 	UpdateOrg(context.Context, *v1.UpdateOrgRequest) (*v1.UpdateOrgResponse, error)
@@ -110,6 +115,13 @@ func NewOrgServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		searchOrgs: connect.NewClient[v1.SearchOrgsRequest, v1.SearchOrgsResponse](
+			httpClient,
+			baseURL+OrgServiceSearchOrgsProcedure,
+			connect.WithSchema(orgServiceMethods.ByName("SearchOrgs")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		updateOrg: connect.NewClient[v1.UpdateOrgRequest, v1.UpdateOrgResponse](
 			httpClient,
 			baseURL+OrgServiceUpdateOrgProcedure,
@@ -154,6 +166,7 @@ type orgServiceClient struct {
 	createOrg  *connect.Client[v1.CreateOrgRequest, v1.CreateOrgResponse]
 	getOrg     *connect.Client[v1.GetOrgRequest, v1.GetOrgResponse]
 	listOrgs   *connect.Client[v1.ListOrgsRequest, v1.ListOrgsResponse]
+	searchOrgs *connect.Client[v1.SearchOrgsRequest, v1.SearchOrgsResponse]
 	updateOrg  *connect.Client[v1.UpdateOrgRequest, v1.UpdateOrgResponse]
 	suspendOrg *connect.Client[v1.SuspendOrgRequest, v1.SuspendOrgResponse]
 	resumeOrg  *connect.Client[v1.ResumeOrgRequest, v1.ResumeOrgResponse]
@@ -183,6 +196,15 @@ func (c *orgServiceClient) GetOrg(ctx context.Context, req *v1.GetOrgRequest) (*
 // ListOrgs calls tenure.v1.OrgService.ListOrgs.
 func (c *orgServiceClient) ListOrgs(ctx context.Context, req *v1.ListOrgsRequest) (*v1.ListOrgsResponse, error) {
 	response, err := c.listOrgs.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SearchOrgs calls tenure.v1.OrgService.SearchOrgs.
+func (c *orgServiceClient) SearchOrgs(ctx context.Context, req *v1.SearchOrgsRequest) (*v1.SearchOrgsResponse, error) {
+	response, err := c.searchOrgs.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -253,6 +275,9 @@ type OrgServiceHandler interface {
 	GetOrg(context.Context, *v1.GetOrgRequest) (*v1.GetOrgResponse, error)
 	// ListOrgs lists the organizations the caller can see, by id.
 	ListOrgs(context.Context, *v1.ListOrgsRequest) (*v1.ListOrgsResponse, error)
+	// SearchOrgs finds organizations of the instance by a part of their name or a value of their metadata, whatever the case of letters,
+	// by id. It answers from the read model "directory".
+	SearchOrgs(context.Context, *v1.SearchOrgsRequest) (*v1.SearchOrgsResponse, error)
 	// UpdateOrg changes what is given and keeps the rest. Errors: failed_precondition RESIDENCY if the organization is placed on a
 	// data plane outside the new residency, invalid_argument NAMING_POLICY.
 	UpdateOrg(context.Context, *v1.UpdateOrgRequest) (*v1.UpdateOrgResponse, error)
@@ -293,6 +318,13 @@ func NewOrgServiceHandler(svc OrgServiceHandler, opts ...connect.HandlerOption) 
 		OrgServiceListOrgsProcedure,
 		svc.ListOrgs,
 		connect.WithSchema(orgServiceMethods.ByName("ListOrgs")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	orgServiceSearchOrgsHandler := connect.NewUnaryHandlerSimple(
+		OrgServiceSearchOrgsProcedure,
+		svc.SearchOrgs,
+		connect.WithSchema(orgServiceMethods.ByName("SearchOrgs")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -340,6 +372,8 @@ func NewOrgServiceHandler(svc OrgServiceHandler, opts ...connect.HandlerOption) 
 			orgServiceGetOrgHandler.ServeHTTP(w, r)
 		case OrgServiceListOrgsProcedure:
 			orgServiceListOrgsHandler.ServeHTTP(w, r)
+		case OrgServiceSearchOrgsProcedure:
+			orgServiceSearchOrgsHandler.ServeHTTP(w, r)
 		case OrgServiceUpdateOrgProcedure:
 			orgServiceUpdateOrgHandler.ServeHTTP(w, r)
 		case OrgServiceSuspendOrgProcedure:
@@ -371,6 +405,10 @@ func (UnimplementedOrgServiceHandler) GetOrg(context.Context, *v1.GetOrgRequest)
 
 func (UnimplementedOrgServiceHandler) ListOrgs(context.Context, *v1.ListOrgsRequest) (*v1.ListOrgsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.OrgService.ListOrgs is not implemented"))
+}
+
+func (UnimplementedOrgServiceHandler) SearchOrgs(context.Context, *v1.SearchOrgsRequest) (*v1.SearchOrgsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.OrgService.SearchOrgs is not implemented"))
 }
 
 func (UnimplementedOrgServiceHandler) UpdateOrg(context.Context, *v1.UpdateOrgRequest) (*v1.UpdateOrgResponse, error) {

@@ -40,6 +40,8 @@ const (
 	UserServiceGetUserProcedure = "/tenure.v1.UserService/GetUser"
 	// UserServiceListUsersProcedure is the fully-qualified name of the UserService's ListUsers RPC.
 	UserServiceListUsersProcedure = "/tenure.v1.UserService/ListUsers"
+	// UserServiceSearchUsersProcedure is the fully-qualified name of the UserService's SearchUsers RPC.
+	UserServiceSearchUsersProcedure = "/tenure.v1.UserService/SearchUsers"
 	// UserServiceUpdateUserProcedure is the fully-qualified name of the UserService's UpdateUser RPC.
 	UserServiceUpdateUserProcedure = "/tenure.v1.UserService/UpdateUser"
 	// UserServiceCreateServiceAccountProcedure is the fully-qualified name of the UserService's
@@ -70,6 +72,9 @@ type UserServiceClient interface {
 	GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error)
 	// ListUsers lists all users of the instance, by id; with an e-mail or an identity, the one who has it.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
+	// SearchUsers finds users by a part of their e-mail or name, whatever the case of letters, by id. It answers from the read model
+	// "directory".
+	SearchUsers(context.Context, *v1.SearchUsersRequest) (*v1.SearchUsersResponse, error)
 	// UpdateUser: the person or an instance admin; of a service account whoever manages the members of its organization.
 	// Errors: already_exists EMAIL_TAKEN, failed_precondition SERVICE_ACCOUNT, which has no e-mail.
 	UpdateUser(context.Context, *v1.UpdateUserRequest) (*v1.UpdateUserResponse, error)
@@ -123,6 +128,13 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		searchUsers: connect.NewClient[v1.SearchUsersRequest, v1.SearchUsersResponse](
+			httpClient,
+			baseURL+UserServiceSearchUsersProcedure,
+			connect.WithSchema(userServiceMethods.ByName("SearchUsers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		updateUser: connect.NewClient[v1.UpdateUserRequest, v1.UpdateUserResponse](
 			httpClient,
 			baseURL+UserServiceUpdateUserProcedure,
@@ -173,6 +185,7 @@ type userServiceClient struct {
 	registerUser         *connect.Client[v1.RegisterUserRequest, v1.RegisterUserResponse]
 	getUser              *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
 	listUsers            *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
+	searchUsers          *connect.Client[v1.SearchUsersRequest, v1.SearchUsersResponse]
 	updateUser           *connect.Client[v1.UpdateUserRequest, v1.UpdateUserResponse]
 	createServiceAccount *connect.Client[v1.CreateServiceAccountRequest, v1.CreateServiceAccountResponse]
 	linkIdentity         *connect.Client[v1.LinkIdentityRequest, v1.LinkIdentityResponse]
@@ -203,6 +216,15 @@ func (c *userServiceClient) GetUser(ctx context.Context, req *v1.GetUserRequest)
 // ListUsers calls tenure.v1.UserService.ListUsers.
 func (c *userServiceClient) ListUsers(ctx context.Context, req *v1.ListUsersRequest) (*v1.ListUsersResponse, error) {
 	response, err := c.listUsers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SearchUsers calls tenure.v1.UserService.SearchUsers.
+func (c *userServiceClient) SearchUsers(ctx context.Context, req *v1.SearchUsersRequest) (*v1.SearchUsersResponse, error) {
+	response, err := c.searchUsers.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -281,6 +303,9 @@ type UserServiceHandler interface {
 	GetUser(context.Context, *v1.GetUserRequest) (*v1.GetUserResponse, error)
 	// ListUsers lists all users of the instance, by id; with an e-mail or an identity, the one who has it.
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
+	// SearchUsers finds users by a part of their e-mail or name, whatever the case of letters, by id. It answers from the read model
+	// "directory".
+	SearchUsers(context.Context, *v1.SearchUsersRequest) (*v1.SearchUsersResponse, error)
 	// UpdateUser: the person or an instance admin; of a service account whoever manages the members of its organization.
 	// Errors: already_exists EMAIL_TAKEN, failed_precondition SERVICE_ACCOUNT, which has no e-mail.
 	UpdateUser(context.Context, *v1.UpdateUserRequest) (*v1.UpdateUserResponse, error)
@@ -327,6 +352,13 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 		UserServiceListUsersProcedure,
 		svc.ListUsers,
 		connect.WithSchema(userServiceMethods.ByName("ListUsers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceSearchUsersHandler := connect.NewUnaryHandlerSimple(
+		UserServiceSearchUsersProcedure,
+		svc.SearchUsers,
+		connect.WithSchema(userServiceMethods.ByName("SearchUsers")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -380,6 +412,8 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 			userServiceGetUserHandler.ServeHTTP(w, r)
 		case UserServiceListUsersProcedure:
 			userServiceListUsersHandler.ServeHTTP(w, r)
+		case UserServiceSearchUsersProcedure:
+			userServiceSearchUsersHandler.ServeHTTP(w, r)
 		case UserServiceUpdateUserProcedure:
 			userServiceUpdateUserHandler.ServeHTTP(w, r)
 		case UserServiceCreateServiceAccountProcedure:
@@ -413,6 +447,10 @@ func (UnimplementedUserServiceHandler) GetUser(context.Context, *v1.GetUserReque
 
 func (UnimplementedUserServiceHandler) ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.UserService.ListUsers is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) SearchUsers(context.Context, *v1.SearchUsersRequest) (*v1.SearchUsersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.UserService.SearchUsers is not implemented"))
 }
 
 func (UnimplementedUserServiceHandler) UpdateUser(context.Context, *v1.UpdateUserRequest) (*v1.UpdateUserResponse, error) {
