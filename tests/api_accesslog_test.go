@@ -104,8 +104,8 @@ func TestAPIAccessLogOfMembers(t *testing.T) {
 
 // An outsider who tries something on an organization is shown to its auditors, without anything the outsider could have put there and
 // without where they work from; instance admins see that. What does not exist is no attempt, and whether it does is not told to the
-// outsider: their own organization has no record of it either way. Seen to fail when keepRefusal files records under every
-// organization that a call names, and when accessView shows those of strangers whole.
+// outsider: their own organization has no record of it either way. Seen to fail when keepRefusal files a record under the first thing
+// that a call names, when what is not there is kept, when ids are kept that are of others, and when accessView shows all.
 func TestAPIAccessLogOfOutsiders(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
@@ -234,7 +234,8 @@ func TestAPIAccessLogKeepsRefusalsOfCallers(t *testing.T) {
 	}
 }
 
-// A key that was good and is no longer is shown to its organization, whatever it is used for, with where it was used.
+// A key that was good and is no longer is shown to its organization, whatever it is used for, with where it was used. Seen to fail when
+// its caller is taken for a stranger.
 func TestAPIAccessLogOfEndedKeys(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
@@ -249,7 +250,8 @@ func TestAPIAccessLogOfEndedKeys(t *testing.T) {
 }
 
 // Sensitive reads are kept in the organization that was read, streams from when they begin, and those of the instance for instance
-// admins. Reading about oneself is none.
+// admins. Reading about oneself is none. Seen to fail when streams are not kept, when oneself is no exception, and when the organization
+// sees where an instance admin works from.
 func TestAPIAccessLogOfReads(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
@@ -304,8 +306,8 @@ func TestAPIAccessLogOfTwoOrganizations(t *testing.T) {
 	}
 }
 
-// Filters and pages: newest first, each record once, whatever comes meanwhile. Seen to fail with pages that are counted from the
-// newest.
+// Filters and pages: newest first, each record once, whatever comes meanwhile. Seen to fail with a page that begins with the last
+// record of the one before.
 func TestAPIAccessLogPages(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
