@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,18 +26,34 @@ var ErrDamaged = errors.New("stored data are damaged")
 //
 // Its other files are checked by the server, which makes them anew from the messages.
 //
-// What a write left behind that was interrupted is no damage: nobody was told of it, and the server cuts it off rightly.
-func checkStore(dir string) error {
-	streams, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*"))
+// What a write left behind that was interrupted is no damage: nobody was told of it, and the server cuts it off rightly. In an
+// expendable stream it is let cut off damage as well.
+func checkStore(cfg EmbeddedConfig) error {
+	streams, err := filepath.Glob(filepath.Join(cfg.Dir, "jetstream", "*", "streams", "*"))
 	if err != nil {
 		return err
 	}
 	for _, stream := range streams {
-		if err := checkBlocks(stream); err != nil {
+		err := checkBlocks(stream)
+		if errors.Is(err, ErrDamaged) && slices.Contains(cfg.Expendable, filepath.Base(stream)) {
+			cfg.Logger.Error("stream "+filepath.Base(stream)+" goes on without what lies behind the damage in its file", "error", err)
+			err = cutDamage(stream)
+		}
+		if err != nil {
 			return fmt.Errorf("stream %s: %w; nothing was touched: put back the file as it was, or a backup of the directory", filepath.Base(stream), err)
 		}
 	}
 	return nil
+}
+
+// cutDamage makes the server look at the blocks of a stream as after an unclean end. After a clean one it believes its index, and
+// then nothing is read of what is written behind the damage.
+func cutDamage(stream string) error {
+	err := os.Remove(filepath.Join(stream, "msgs", "index.db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func checkBlocks(stream string) error {

@@ -34,6 +34,9 @@ type EmbeddedConfig struct {
 	// NoSync leaves it to the operating system when data reach the disk: for benchmarks and tests that fill a log. A crash of
 	// the machine can lose what was acknowledged.
 	NoSync bool
+	// Expendable are streams that may lose messages, as those do that are not flushed: a damaged one is no reason to refuse the
+	// start, and goes on without what lies behind the damage in its file.
+	Expendable []string
 	// Logger receives the server's warnings and errors; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -78,7 +81,7 @@ func StartEmbedded(cfg EmbeddedConfig) (*Embedded, error) {
 }
 
 func (e *Embedded) start() error {
-	if err := checkStore(e.cfg.Dir); err != nil {
+	if err := checkStore(e.cfg); err != nil {
 		return err
 	}
 	if err := e.startServer(); err != nil {

@@ -50,7 +50,7 @@ func (e *Embedded) watch() {
 		old := e.server.Load()
 		old.Shutdown()
 		old.WaitForShutdown()
-		err = checkStore(e.cfg.Dir)
+		err = checkStore(e.cfg)
 		if err == nil {
 			err = e.startServer()
 		}

@@ -160,6 +160,9 @@ QueryAudit           0  yyddd dyd n yd y
 QueryAudit           1  yyddn ynd n yy y
 WatchAudit           0  yyddd dyd n yd y
 WatchAudit           1  yyddn ynd n yy y
+QueryAccessLog       0  yyddd dyd n yd y
+QueryAccessLog       1  yyddn ynd n yy y
+QueryAccessLog       2  ddddd ddd d dd y
 ExportAudit          0  yyddd dyd n yd y
 ExportAudit          1  yyddn ynd n yy y
 ReadLog              0  ddddd ddd d dd y

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tenurehq/tenure/cmd/tenure/app"
+	"github.com/tenurehq/tenure/internal/accesslog"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -102,11 +103,13 @@ func TestAPICanary(t *testing.T) {
 			t.Errorf("%s is in the metrics", what)
 		}
 	}
+	access := false
 	if err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		stored, err := os.ReadFile(path)
+		access = access || strings.Contains(path, accesslog.StreamName) && bytes.Contains(stored, []byte("PERMISSION_DENIED"))
 		for what, canary := range canaries {
 			if personal[what] && strings.HasPrefix(d.Name(), "directory-") {
 				continue
@@ -118,6 +121,9 @@ func TestAPICanary(t *testing.T) {
 		return err
 	}); err != nil {
 		t.Fatal(err)
+	}
+	if !access {
+		t.Error("nothing is in the access log")
 	}
 	if !strings.Contains(text, "log replayed") {
 		t.Error("nothing was logged at all")

@@ -40,6 +40,8 @@ QueryAudit      0 auditLogs:read
 QueryAudit      1 auditLogs:read
 WatchAudit      0 auditLogs:read
 WatchAudit      1 auditLogs:read
+QueryAccessLog  0 auditLogs:read
+QueryAccessLog  1 auditLogs:read
 ExportAudit     0 auditLogs:read
 ExportAudit     1 auditLogs:read
 AccessAt        0 auditLogs:read

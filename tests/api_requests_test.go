@@ -268,6 +268,11 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 			&tenurev1.WatchAuditRequest{ProjectId: n.project, AfterPosition: proto.Uint64(0)},
 		}
 	},
+	"QueryAccessLog": func(n apiNames) apiForms {
+		return apiForms{
+			&tenurev1.QueryAccessLogRequest{OrgId: n.org}, &tenurev1.QueryAccessLogRequest{ProjectId: n.project}, &tenurev1.QueryAccessLogRequest{},
+		}
+	},
 	"ExportAudit": func(n apiNames) apiForms {
 		return apiForms{&tenurev1.ExportAuditRequest{OrgId: n.org}, &tenurev1.ExportAuditRequest{ProjectId: n.project}}
 	},

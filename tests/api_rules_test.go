@@ -38,6 +38,9 @@ func TestAPIRuleOfEveryMethod(t *testing.T) {
 				t.Errorf("%s: %s asks for no permission, but the rule has %v", name, rule.GetAccess(), rule)
 			}
 		}
+		if rule.GetSensitive() && apiSideEffects(m) {
+			t.Errorf("%s is marked as a sensitive read and has side effects; those are in the log", name)
+		}
 		if rule.GetAccess() == tenurev1.Access_ACCESS_ANYONE && name != "VerifyKey" {
 			t.Errorf("%s is open to everybody; only VerifyKey may be", name)
 		}

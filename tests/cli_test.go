@@ -53,7 +53,7 @@ func TestCLI(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"tenure": cliTenure, "quietly": cliQuietly, "keep": cliKeep, "session": cliSession,
+			"tenure": cliTenure, "quietly": cliQuietly, "until": cliUntil, "keep": cliKeep, "session": cliSession,
 		},
 	})
 }
@@ -97,6 +97,19 @@ func cliTenure(ts *testscript.TestScript, _ bool, args []string) {
 func cliQuietly(ts *testscript.TestScript, _ bool, args []string) {
 	if output, code := cliRun(ts, args[1:]); code != 0 {
 		ts.Fatalf("exit %d: %s", code, output)
+	}
+}
+
+// cliUntil runs a command until a text is in its output: until TEXT tenure ...
+func cliUntil(ts *testscript.TestScript, _ bool, args []string) {
+	for late := time.Now().Add(processWait); ; time.Sleep(100 * time.Millisecond) {
+		output, code := cliRun(ts, args[2:])
+		if strings.Contains(output, args[0]) {
+			return
+		}
+		if time.Now().After(late) {
+			ts.Fatalf("%q is not in it, exit %d: %s", args[0], code, output)
+		}
 	}
 }
 

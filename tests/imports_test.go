@@ -39,8 +39,9 @@ var mayImport = map[string]struct {
 	"internal/keyring":         {"makes verifiers of events", []string{"internal/sealing/keyfile", events}},
 	"internal/edge":            {"HTTP, and no tenancy", nil},
 	"internal/backup":          {"files, and what makes them whole", []string{"domain", "eventstore", "internal/keyring", "internal/sealing"}},
+	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
-		"domain", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
+		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
 		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli": {"a client of the API, and of the log's public format", []string{

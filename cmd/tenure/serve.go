@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenurehq/tenure/cmd/tenure/app"
+	"github.com/tenurehq/tenure/internal/accesslog"
 	"github.com/tenurehq/tenure/internal/engine"
 )
 
@@ -76,6 +77,8 @@ there already is left as it is, and differences are logged.`,
 	f.StringVar(&cfg.PostgresURL, "postgres-url", os.Getenv("TENURE_POSTGRES_URL"), "PostgreSQL database of the read models, such as postgres://tenure@host/tenure, also by TENURE_POSTGRES_URL (default SQLite files in DATA-DIR/readmodels)")
 	f.IntVar(&cfg.IdempotencyCapacity, "idempotency-capacity", 0, "how many idempotency keys a new log remembers (default 1000000)")
 	f.IntVar(&cfg.SnapshotEvery, "snapshot-every", engine.DefaultSnapshotEvery, "after how many events a snapshot of the state is written, from which the next start goes on")
+	f.DurationVar(&cfg.AccessLogRetention, "access-log-retention", accesslog.DefaultMaxAge, "how long refused calls and sensitive reads are kept")
+	f.Int64Var(&cfg.AccessLogBytes, "access-log-bytes", accesslog.DefaultMaxBytes, "how many bytes of them are kept at most; the oldest go first")
 	f.BoolVar(&cfg.HugePages, "huge-pages", true, "ask Linux for pages of 2 MiB: a large state answers faster and takes a little more memory")
 	f.BoolVar(&verbose, "verbose", false, "log more")
 	return cmd

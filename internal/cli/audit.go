@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
@@ -96,13 +97,6 @@ func printAudit(w io.Writer, records []*tenurev1.AuditRecord, called map[string]
 	name := func(id string) string { return visible(cmp.Or(called[id], id)) }
 	t := &table{header: []string{"POSITION", "TIME", "EVENT", "BY", "ABOUT", "CHANGE", "REASON"}}
 	for _, r := range records {
-		by := r.Actor.GetKind()
-		switch {
-		case by == "user":
-			by = name(r.Actor.Id)
-		case r.Actor.GetId() != "":
-			by += " " + name(r.Actor.Id)
-		}
 		var about, orgs []string
 		for _, id := range []string{r.KeyId, r.UserId, r.ProjectId} {
 			if id != "" {
@@ -116,7 +110,7 @@ func printAudit(w io.Writer, records []*tenurev1.AuditRecord, called map[string]
 			about = append(about, strings.Join(orgs, " -> "))
 		}
 		t.rows = append(t.rows, []string{
-			fmt.Sprint(r.Position), r.Time.AsTime().Local().Format(time.DateTime), visible(r.EventType), by,
+			fmt.Sprint(r.Position), r.Time.AsTime().Local().Format(time.DateTime), visible(r.EventType), actorName(r.Actor, name),
 			strings.Join(about, " "), changesOf(r.Data), visible(r.Reason),
 		})
 	}
@@ -125,15 +119,24 @@ func printAudit(w io.Writer, records []*tenurev1.AuditRecord, called map[string]
 
 // namesIn are the names of what records are about, as far as the caller can see them: a record holds ids, because names
 // change and people are erased.
-func (n *names) namesIn(ctx context.Context, res *tenurev1.QueryAuditResponse) map[string]string {
+func (n *names) namesIn(ctx context.Context, res proto.Message) map[string]string {
 	called := map[string]string{}
-	for _, r := range res.Records {
-		for _, id := range r.OrgIds {
-			if _, known := called[id]; known {
-				continue
+	add := func(orgs ...string) {
+		for _, id := range orgs {
+			if _, known := called[id]; !known && id != "" {
+				called[id] = ""
+				n.namesOf(ctx, id, called)
 			}
-			called[id] = ""
-			n.namesOf(ctx, id, called)
+		}
+	}
+	switch res := res.(type) {
+	case *tenurev1.QueryAuditResponse:
+		for _, r := range res.Records {
+			add(r.OrgIds...)
+		}
+	case *tenurev1.QueryAccessLogResponse:
+		for _, r := range res.Records {
+			add(r.OrgId)
 		}
 	}
 	return called

@@ -28,6 +28,11 @@ func Add(root *cobra.Command) {
 		switch n.name {
 		case "audit":
 			cmd.AddCommand(watchCommand(), auditExportCommand())
+			for _, sub := range cmd.Commands() {
+				if sub.Name() == "denied" {
+					readsFlag(sub)
+				}
+			}
 		case "projection":
 			cmd.AddCommand(projectionRebuildCommand(), projectionVerifyCommand())
 		case "log":

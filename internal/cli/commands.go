@@ -230,6 +230,9 @@ var commands = []command{
 
 	{noun: "audit", verb: "query", method: "AuditService.QueryAudit", about: "Search the history of an organization, a project or the instance, newest first",
 		example: "--org acme --event-type Key --since 2026-03-01 --limit 50"},
+	{noun: "audit", verb: "denied", method: "AuditService.QueryAccessLog",
+		about:   "Show who was refused, newest first, or with --reads who read what is sensitive",
+		example: "--org acme --since 24h"},
 
 	{noun: "projection", verb: "list", method: "ProjectionService.ListProjections", about: "Show how far the read models are"},
 

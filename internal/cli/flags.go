@@ -195,6 +195,8 @@ func (in *input) helpText() string {
 	switch {
 	case f.Enum() != nil:
 		help += " (" + strings.Join(enumWords(f.Enum()), ", ") + ")"
+	case f.Message() != nil && f.Message().Name() == "Timestamp" && looksBack(f):
+		help += " (2031-01-31T12:00:00Z, 2031-01-31, or how long ago: 24h, 7d)"
 	case f.Message() != nil && f.Message().Name() == "Timestamp":
 		help += " (2031-01-31T12:00:00Z, 2031-01-31, or from now: 24h, 7d)"
 	case f.Message() != nil && f.Message().Name() == "Duration":

@@ -33,7 +33,7 @@ func kindOf(f protoreflect.FieldDescriptor) kind {
 		return org
 	case strings.HasSuffix(name, "project_id"):
 		return project
-	case strings.HasSuffix(name, "user_id"):
+	case strings.HasSuffix(name, "user_id") || name == "by_id":
 		return user
 	case name == "group_id":
 		return group

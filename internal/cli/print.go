@@ -31,6 +31,8 @@ func (c command) print(w io.Writer, format string, res proto.Message, inputs []*
 		return printRecord(w, m)
 	case f.IsList() && f.Message() == (*tenurev1.AuditRecord)(nil).ProtoReflect().Descriptor():
 		return printAudit(w, res.(*tenurev1.QueryAuditResponse).Records, called)
+	case f.IsList() && f.Message() == (*tenurev1.AccessLogRecord)(nil).ProtoReflect().Descriptor():
+		return printAccess(w, res.(*tenurev1.QueryAccessLogResponse).Records, called)
 	case f.IsList():
 		return printList(w, f, m.Get(f).List())
 	}

@@ -11,8 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-
-	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
 // pageSize is how many things a list asks for at a time.
@@ -106,8 +104,8 @@ func (c command) run(cmd *cobra.Command, method protoreflect.MethodDescriptor, i
 		return conn.at(aboutField(err, inputs))
 	}
 	var called map[string]string
-	if records, ok := res.(*tenurev1.QueryAuditResponse); ok && format == people {
-		called = v.names.namesIn(ctx, records)
+	if format == people {
+		called = v.names.namesIn(ctx, res)
 	}
 	progress.end()
 	progress = nil

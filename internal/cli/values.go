@@ -82,6 +82,9 @@ func (v *values) value(ctx context.Context, f protoreflect.FieldDescriptor, k ki
 	var none protoreflect.Value
 	switch f.Kind() {
 	case protoreflect.MessageKind:
+		if d, err := parseDuration(s); err == nil && looksBack(f) {
+			return protoreflect.ValueOfMessage(timestamppb.New(v.now.Add(-d)).ProtoReflect()), nil
+		}
 		m, err := v.message(ctx, f.Message(), s)
 		return protoreflect.ValueOfMessage(m), err
 	case protoreflect.StringKind:
@@ -142,6 +145,11 @@ func (v *values) resolve(ctx context.Context, k kind, s string) (string, error) 
 		}
 	}
 	return s, nil
+}
+
+// looksBack tells of times that lie behind, from which on or until when something is looked for.
+func looksBack(f protoreflect.FieldDescriptor) bool {
+	return f.Name() == "since" || f.Name() == "until"
 }
 
 // message reads a message that stands in one text.

@@ -103,8 +103,8 @@ func ClientIPFrom(ctx context.Context) netip.Addr {
 	return addr
 }
 
-// source is what limits count by: an IPv6 client has a whole /64 to choose its address from.
-func source(addr netip.Addr) netip.Addr {
+// Source is what limits count by: an IPv6 client has a whole /64 to choose its address from.
+func Source(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap()
 	if addr.Is6() {
 		prefix, _ := addr.WithZone("").Prefix(64) // 64 is never too long

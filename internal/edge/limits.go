@@ -63,7 +63,7 @@ func limitStreams(limit int, next http.Handler) http.Handler {
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client := source(ClientIPFrom(r.Context()))
+		client := Source(ClientIPFrom(r.Context()))
 		if !acquire(client) {
 			w.Header().Set("Retry-After", "10")
 			http.Error(w, "too many streams from this address", http.StatusTooManyRequests)

@@ -58,7 +58,7 @@ func NewThrottle(c ThrottleConfig) *Throttle {
 func (t *Throttle) Allow(addr netip.Addr) (ok bool, retryAfter time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	element, known := t.entries[source(addr)]
+	element, known := t.entries[Source(addr)]
 	if !known {
 		return true, 0
 	}
@@ -76,7 +76,7 @@ func (t *Throttle) Fail(addr netip.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.config.Now()
-	limiter := t.limiter(source(addr))
+	limiter := t.limiter(Source(addr))
 	if limiter.TokensAt(now) > float64(1-t.config.Burst) {
 		limiter.ReserveN(now, 1)
 	}

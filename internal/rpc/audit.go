@@ -115,7 +115,7 @@ func (s *Server) auditReader(c *call, org, project string, state *domain.State) 
 	if err != nil {
 		return reader, err
 	}
-	reader.Place = targets[0].Place
+	c.targets, reader.Place = targets, targets[0].Place
 	return reader, state.Authorize(c.actor, c.rule, targets, s.Engine.Now())
 }
 

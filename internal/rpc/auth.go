@@ -76,6 +76,7 @@ func (s *Server) authenticate(ctx context.Context, c *call, header string) error
 		return unauthenticated("the credentials are not good; check the key and the address you call")
 	}
 	if reason := state.Usable(k, c.ip, c.now); reason != domain.KeyValid {
+		c.refused = domain.KeyActor(k, method)
 		return domain.Errorf(domain.CodeUnauthenticated, reason, "the key is right but can't be used (%s)", reason)
 	}
 	c.actor = domain.KeyActor(k, method)

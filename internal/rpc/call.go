@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/engine"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -15,6 +17,12 @@ type call struct {
 	procedure string
 	rule      domain.Rule
 	actor     domain.Actor
+	// presented tells that there were credentials; refused is whom credentials belong to that are right and can't be used.
+	presented bool
+	refused   domain.Actor
+	// message is the request, targets what it names, as far as the call got.
+	message   proto.Message
+	targets   []domain.Target
 	now       time.Time
 	ip        netip.Addr
 	userAgent string

@@ -42,11 +42,13 @@ func (g *gate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			res, err = next(withCall(ctx, c), req)
 		}
 		if err != nil {
+			g.keepRefusal(c, err)
 			e := wire(g.log(req.Spec(), c, err))
 			e.Meta().Set(HeaderRequestID, c.requestID)
 			g.observe(req.Spec(), e.Code().String(), began)
 			return nil, e
 		}
+		g.keepRead(c)
 		res.Header().Set(HeaderRequestID, c.requestID)
 		res.Header().Set(HeaderToken, c.token)
 		g.observe(req.Spec(), "ok", began)
@@ -64,9 +66,10 @@ func (g *gate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 		c, err := g.admit(ctx, conn.Spec(), conn.RequestHeader(), nil)
 		conn.ResponseHeader().Set(HeaderRequestID, c.requestID)
 		if err == nil {
-			err = next(withCall(ctx, c), &validating{conn})
+			err = next(withCall(ctx, c), &streamConn{StreamingHandlerConn: conn, gate: g, call: c})
 		}
 		if err != nil {
+			g.keepRefusal(c, err)
 			e := wire(g.log(conn.Spec(), c, err))
 			g.observe(conn.Spec(), e.Code().String(), began)
 			return e
@@ -76,14 +79,28 @@ func (g *gate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 	}
 }
 
-// validating checks each message of a stream.
-type validating struct{ connect.StreamingHandlerConn }
+// streamConn checks each message that comes, and keeps that something is read when the first one goes.
+type streamConn struct {
+	connect.StreamingHandlerConn
+	gate   *gate
+	call   *call
+	opened bool
+}
 
-func (v *validating) Receive(m any) error {
-	if err := v.StreamingHandlerConn.Receive(m); err != nil {
+func (s *streamConn) Receive(m any) error {
+	if err := s.StreamingHandlerConn.Receive(m); err != nil {
 		return err
 	}
-	return Validate(m.(proto.Message))
+	s.call.message = m.(proto.Message)
+	return Validate(s.call.message)
+}
+
+func (s *streamConn) Send(m any) error {
+	if !s.opened {
+		s.opened = true
+		s.gate.keepRead(s.call)
+	}
+	return s.StreamingHandlerConn.Send(m)
 }
 
 // admit takes a request in: it always answers a call, which an error may be logged with.
@@ -91,6 +108,7 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 	c := &call{
 		procedure: spec.Procedure, rule: g.rules[spec.Procedure], now: g.Engine.Now(), ip: edge.ClientIPFrom(ctx),
 		userAgent: clip(h.Get("User-Agent"), 200), requestID: requestID(h), traceID: traceID(h),
+		presented: h.Get("Authorization") != "",
 	}
 	if err := g.authenticate(ctx, c, h.Get("Authorization")); err != nil {
 		return c, err
@@ -104,6 +122,7 @@ func (g *gate) admit(ctx context.Context, spec connect.Spec, h http.Header, m pr
 			return c, err
 		}
 		var err error
+		c.message = m
 		if c.idempotency, err = g.fingerprints(h, c, m); err != nil {
 			return c, err
 		}

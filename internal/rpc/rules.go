@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/tenurehq/tenure/domain"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
@@ -46,6 +47,26 @@ func methodRules() (map[string]domain.Rule, error) {
 		return nil
 	})
 	return rules, err
+}
+
+// watched says what of a method goes into the access log.
+type watched struct {
+	name string
+	// refusals: the method changes something, or reads what is sensitive; reads: the latter.
+	refusals, reads bool
+}
+
+// watchedMethods reads from the proto what is to be kept, by procedure.
+func watchedMethods() map[string]watched {
+	methods := map[string]watched{}
+	_ = eachMethod(func(procedure string, m protoreflect.MethodDescriptor) error {
+		declared, _ := proto.GetExtension(m.Options(), tenurev1.E_Rule).(*tenurev1.Rule)
+		options, _ := m.Options().(*descriptorpb.MethodOptions)
+		changes := options.GetIdempotencyLevel() != descriptorpb.MethodOptions_NO_SIDE_EFFECTS
+		methods[procedure] = watched{string(m.Name()), changes || declared.GetSensitive(), declared.GetSensitive()}
+		return nil
+	})
+	return methods
 }
 
 // Procedures are the paths of all methods.

@@ -44,7 +44,8 @@ func TestNoRuleIsNobody(t *testing.T) {
 // Only WatchAudit, ReadLog, ReadPersonalKeys and what belongs to gRPC is a stream: everything else is held to the limits of unary requests.
 func TestStreams(t *testing.T) {
 	streaming := []string{
-		"/tenure.v1.AuditService/WatchAudit", "/tenure.v1.LogService/ReadLog", "/tenure.v1.LogService/ReadPersonalKeys",
+		"/tenure.v1.AuditService/WatchAudit", "/tenure.v1.AuditService/ExportAudit", "/tenure.v1.ProjectionService/RebuildProjection",
+		"/tenure.v1.ProjectionService/VerifyProjection", "/tenure.v1.LogService/ReadLog", "/tenure.v1.LogService/ReadPersonalKeys",
 	}
 	for _, procedure := range Procedures() {
 		if got, want := IsStream(procedure), slices.Contains(streaming, procedure); got != want {

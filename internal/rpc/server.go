@@ -13,6 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/accesslog"
 	"github.com/tenurehq/tenure/internal/edge"
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/internal/keyring"
@@ -29,7 +30,9 @@ type Config struct {
 	// Throttle slows down addresses that fail to authenticate.
 	Throttle *edge.Throttle
 	Metrics  *edge.Metrics
-	Logger   *slog.Logger
+	// AccessLog keeps who was refused and who read what is sensitive.
+	AccessLog *accesslog.Recorder
+	Logger    *slog.Logger
 	// Version of this build.
 	Version string
 	// SyncAlways tells whether the log is flushed before an answer: "yes", "no" or "unknown".
@@ -45,8 +48,9 @@ type Config struct {
 // Server implements every service of tenure.v1.
 type Server struct {
 	Config
-	rules map[string]domain.Rule
-	slow  *slowVerifier
+	rules   map[string]domain.Rule
+	watched map[string]watched
+	slow    *slowVerifier
 }
 
 // CompressFrom is from how many bytes on an answer is compressed, if the client takes it: compressing a small one costs more than
@@ -72,7 +76,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, rules: rules, slow: newSlowVerifier(cfg.Ring)}
+	s := &Server{Config: cfg, rules: rules, watched: watchedMethods(), slow: newSlowVerifier(cfg.Ring)}
 	options := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxMessage),
 		connect.WithCompressMinBytes(CompressFrom),
@@ -143,6 +147,8 @@ func (s *Server) execute(ctx context.Context, reason string, c domain.Command) (
 	})
 	if err == nil {
 		call.answered(out.State, token(out))
+	} else {
+		call.targets, _ = c.Targets(s.Engine.State())
 	}
 	return out, err
 }
@@ -153,6 +159,7 @@ func (s *Server) authorize(ctx context.Context, targets []domain.Target, err err
 	if err != nil {
 		return nil, err
 	}
+	call.targets = targets
 	return call.state, call.state.Authorize(call.actor, call.rule, targets, call.now)
 }
 

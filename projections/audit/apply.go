@@ -107,7 +107,7 @@ func (b *Batch) add(m eventstore.Folded, entry *eventv1.Entry, e *eventv1.Event,
 	if len(orgs) == 0 {
 		orgs = []string{""}
 	}
-	by := actor(entry.Actor)
+	by := Actor(entry.Actor)
 	for nr, org := range orgs {
 		b.records = append(b.records, []any{
 			position, index, int64(nr), org, time, EventType(e), entry.Command, entry.CommandId, by.Kind, by.Id, by.KeyId, e.ProjectId, e.UserId,

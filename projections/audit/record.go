@@ -77,7 +77,7 @@ func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Eve
 	if err != nil {
 		return nil, err
 	}
-	orgIDs, by := e.OrgIds, actor(entry.Actor)
+	orgIDs, by := e.OrgIds, Actor(entry.Actor)
 	if !r.Instance && e.ProjectId == "" {
 		// An event about a person names every organization of theirs; which others those are is not this one's business.
 		if len(e.OrgIds) > 0 && e.OrgIds[0] != here {
@@ -116,7 +116,8 @@ var kinds = map[eventv1.Actor_Kind]string{
 	eventv1.Actor_KIND_ORG: "organization", eventv1.Actor_KIND_PROJECT: "project",
 }
 
-func actor(a *eventv1.Actor) *tenurev1.AuditActor {
+// Actor is a stored actor as records show it.
+func Actor(a *eventv1.Actor) *tenurev1.AuditActor {
 	return &tenurev1.AuditActor{Kind: kinds[a.GetKind()], Id: a.GetId(), KeyId: a.GetKeyId(), Method: a.GetMethod(), Role: a.GetRole()}
 }
 

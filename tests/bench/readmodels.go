@@ -157,8 +157,12 @@ func pages(s sizes, m *readmodel.Model, e *engine.Engine) (list []pageTimes) {
 		{"project", func() audit.Search { return audit.Search{Project: projects[rand.IntN(len(projects))]} }},
 		{"actor", func() audit.Search { return audit.Search{Org: orgs[rand.IntN(len(orgs))], Actor: "nobody"} }},
 		{"type", func() audit.Search { return audit.Search{EventType: types[rand.IntN(len(types))], To: 1 + rand.N(end)} }},
-		{"type and organization", func() audit.Search { return audit.Search{Org: orgs[rand.IntN(len(orgs))], EventType: types[rand.IntN(len(types))]} }},
-		{"time", func() audit.Search { return audit.Search{Since: state.Time.Add(-time.Duration(rand.N(60)) * time.Second), Oldest: true} }},
+		{"type and organization", func() audit.Search {
+			return audit.Search{Org: orgs[rand.IntN(len(orgs))], EventType: types[rand.IntN(len(types))]}
+		}},
+		{"time", func() audit.Search {
+			return audit.Search{Since: state.Time.Add(-time.Duration(rand.N(60)) * time.Second), Oldest: true}
+		}},
 	} {
 		var took []time.Duration
 		for began := time.Now(); time.Since(began) < s.round || len(took) < 20; {

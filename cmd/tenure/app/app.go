@@ -21,6 +21,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/internal/accesslog"
 	"github.com/tenurehq/tenure/internal/edge"
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/internal/keyring"
@@ -72,6 +73,10 @@ type Config struct {
 	IdempotencyCapacity int
 	// SnapshotEvery is after how many events a snapshot of the state is written; the default if 0.
 	SnapshotEvery int
+	// AccessLogRetention and AccessLogBytes are how long, and how much of it, is kept who was refused and who read what is sensitive;
+	// the defaults if 0.
+	AccessLogRetention time.Duration
+	AccessLogBytes     int64
 	// HugePages asks Linux for huge pages: a large state answers about a third faster, and takes up to a tenth more memory.
 	HugePages bool
 	Logger    *slog.Logger
@@ -95,6 +100,7 @@ type App struct {
 	broker   broker
 	vault    *sealing.Vault
 	eraser   *eraser
+	access   *accesslog.Recorder
 	servers  []*http.Server
 	serveErr chan error
 	closers  []func() error // in order of start
@@ -191,6 +197,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.keepAccessLog(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.serve(ring, admin); err != nil {
 		return nil, err
 	}
@@ -231,10 +240,11 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	}
 	metrics := edge.NewMetrics(rpc.Procedures())
 	registerEngine(metrics.Registerer(), a.Engine)
+	registerAccessLog(metrics.Registerer(), a.access)
 	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
-		Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
+		AccessLog: a.access, Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
 		Servers: a.older, ReadModels: a.ReadModels,
 	})
 	if err != nil {
@@ -346,6 +356,9 @@ func (a *App) warnings() []string {
 	}
 	if err := a.broker.healthy(); err != nil {
 		list = append(list, err.Error())
+	}
+	if warning := a.lostAccess(); warning != "" {
+		list = append(list, warning)
 	}
 	for _, p := range a.ReadModels.All() {
 		if r := p.Report(); r.Err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/internal/accesslog"
 )
 
 // connect starts the embedded NATS, or connects to an external one.
@@ -17,7 +18,9 @@ func connect(ctx context.Context, cfg Config) (broker, error) {
 		if _, err := os.Stat(filepath.Join(cfg.DataDir, restoringDir)); err == nil {
 			return nil, errRestoring(cfg.DataDir)
 		}
-		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{Dir: filepath.Join(cfg.DataDir, logDir), Logger: cfg.Logger})
+		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{
+			Dir: filepath.Join(cfg.DataDir, logDir), Expendable: []string{accesslog.StreamName}, Logger: cfg.Logger,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -1751,16 +1751,16 @@ const file_tenure_v1_access_proto_rawDesc = "" +
 	"\x02by\x18\x05 \x01(\tR\x02by\x12\x19\n" +
 	"\bgroup_id\x18\x06 \x01(\tR\agroupId\x129\n" +
 	"\n" +
-	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xca\a\n" +
+	"expires_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xce\a\n" +
 	"\rAccessService\x12\x90\x01\n" +
 	"\x05Check\x12\x17.tenure.v1.CheckRequest\x1a\x18.tenure.v1.CheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12\x9f\x01\n" +
 	"\n" +
 	"BatchCheck\x12\x1c.tenure.v1.BatchCheckRequest\x1a\x1d.tenure.v1.BatchCheckResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12\x96\x01\n" +
 	"\aExplain\x12\x19.tenure.v1.ExplainRequest\x1a\x1a.tenure.v1.ExplainResponse\"T\x8a\xb5\x18M\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read(\x01\x90\x02\x01\x12|\n" +
 	"\x0eListAccessible\x12 .tenure.v1.ListAccessibleRequest\x1a!.tenure.v1.ListAccessibleResponse\"%\x8a\xb5\x18\x1e\b\x06\x12\x18organizationMembers:read(\x01\x90\x02\x01\x12\xa3\x01\n" +
-	"\fListSubjects\x12\x1e.tenure.v1.ListSubjectsRequest\x1a\x1f.tenure.v1.ListSubjectsResponse\"R\x8a\xb5\x18K\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read\x90\x02\x01\x12n\n" +
-	"\bAccessAt\x12\x1a.tenure.v1.AccessAtRequest\x1a\x1b.tenure.v1.AccessAtResponse\")\x8a\xb5\x18\"\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read\x90\x02\x01\x12W\n" +
-	"\vFindHolders\x12\x1d.tenure.v1.FindHoldersRequest\x1a\x1e.tenure.v1.FindHoldersResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01B\x9a\x01\n" +
+	"\fListSubjects\x12\x1e.tenure.v1.ListSubjectsRequest\x1a\x1f.tenure.v1.ListSubjectsResponse\"R\x8a\xb5\x18K\b\x06\x12\x18organizationMembers:read\x1a\x13projectMembers:read\"\x18organizationMembers:read\x90\x02\x01\x12p\n" +
+	"\bAccessAt\x12\x1a.tenure.v1.AccessAtRequest\x1a\x1b.tenure.v1.AccessAtResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01\x12Y\n" +
+	"\vFindHolders\x12\x1d.tenure.v1.FindHoldersRequest\x1a\x1e.tenure.v1.FindHoldersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01B\x9a\x01\n" +
 	"\rcom.tenure.v1B\vAccessProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 

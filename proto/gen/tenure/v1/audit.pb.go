@@ -80,6 +80,57 @@ func (AuditFormat) EnumDescriptor() ([]byte, []int) {
 	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{0}
 }
 
+type AccessLogKind int32
+
+const (
+	AccessLogKind_ACCESS_LOG_KIND_UNSPECIFIED AccessLogKind = 0
+	// Refused for want of credentials, permission or sight of what was named.
+	AccessLogKind_ACCESS_LOG_KIND_DENIED AccessLogKind = 1
+	// A read of what is sensitive.
+	AccessLogKind_ACCESS_LOG_KIND_READ AccessLogKind = 2
+)
+
+// Enum value maps for AccessLogKind.
+var (
+	AccessLogKind_name = map[int32]string{
+		0: "ACCESS_LOG_KIND_UNSPECIFIED",
+		1: "ACCESS_LOG_KIND_DENIED",
+		2: "ACCESS_LOG_KIND_READ",
+	}
+	AccessLogKind_value = map[string]int32{
+		"ACCESS_LOG_KIND_UNSPECIFIED": 0,
+		"ACCESS_LOG_KIND_DENIED":      1,
+		"ACCESS_LOG_KIND_READ":        2,
+	}
+)
+
+func (x AccessLogKind) Enum() *AccessLogKind {
+	p := new(AccessLogKind)
+	*p = x
+	return p
+}
+
+func (x AccessLogKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AccessLogKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tenure_v1_audit_proto_enumTypes[1].Descriptor()
+}
+
+func (AccessLogKind) Type() protoreflect.EnumType {
+	return &file_tenure_v1_audit_proto_enumTypes[1]
+}
+
+func (x AccessLogKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AccessLogKind.Descriptor instead.
+func (AccessLogKind) EnumDescriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{1}
+}
+
 // AuditRecord is one event with what surrounds it.
 type AuditRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -890,6 +941,389 @@ func (x *WatchAuditResponse) GetRecord() *AuditRecord {
 	return nil
 }
 
+// AccessLogRecord is a call that was refused, or a sensitive read.
+type AccessLogRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A call that concerns several organizations has a record in each, all with the same id.
+	Id   string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	Kind AccessLogKind          `protobuf:"varint,3,opt,name=kind,proto3,enum=tenure.v1.AccessLogKind" json:"kind,omitempty"`
+	// Name of the method, such as "UpdateOrg".
+	Procedure string `protobuf:"bytes,4,opt,name=procedure,proto3" json:"procedure,omitempty"`
+	// Absent if there were no credentials or wrong ones.
+	Actor *AuditActor `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`
+	// The organization whose record it is, and what the call named of it; empty if it named nothing of an organization.
+	OrgId        string `protobuf:"bytes,6,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId    string `protobuf:"bytes,7,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	UserId       string `protobuf:"bytes,8,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	KeyId        string `protobuf:"bytes,9,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	GroupId      string `protobuf:"bytes,10,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	OfferId      string `protobuf:"bytes,11,opt,name=offer_id,json=offerId,proto3" json:"offer_id,omitempty"`
+	InvitationId string `protobuf:"bytes,12,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	// Of the refusal: its code, such as "permission_denied", and its machine-readable reason.
+	Code        string `protobuf:"bytes,13,opt,name=code,proto3" json:"code,omitempty"`
+	ErrorReason string `protobuf:"bytes,14,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	// Why, in the caller's words. This, request, address and user agent of a caller who is not of the organization are shown to
+	// instance admins alone; the address and user agent of instance admins too. What was erased reads "<erased>".
+	Reason    string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	RequestId string `protobuf:"bytes,16,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	TraceId   string `protobuf:"bytes,17,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	Ip        string `protobuf:"bytes,18,opt,name=ip,proto3" json:"ip,omitempty"`
+	UserAgent string `protobuf:"bytes,19,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// How many calls the record stands for. More than one: alike calls came faster than they are kept one by one, and this is the
+	// last of them.
+	Count         uint32 `protobuf:"varint,20,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessLogRecord) Reset() {
+	*x = AccessLogRecord{}
+	mi := &file_tenure_v1_audit_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessLogRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessLogRecord) ProtoMessage() {}
+
+func (x *AccessLogRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_audit_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessLogRecord.ProtoReflect.Descriptor instead.
+func (*AccessLogRecord) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AccessLogRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *AccessLogRecord) GetKind() AccessLogKind {
+	if x != nil {
+		return x.Kind
+	}
+	return AccessLogKind_ACCESS_LOG_KIND_UNSPECIFIED
+}
+
+func (x *AccessLogRecord) GetProcedure() string {
+	if x != nil {
+		return x.Procedure
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetActor() *AuditActor {
+	if x != nil {
+		return x.Actor
+	}
+	return nil
+}
+
+func (x *AccessLogRecord) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetOfferId() string {
+	if x != nil {
+		return x.OfferId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetInvitationId() string {
+	if x != nil {
+		return x.InvitationId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *AccessLogRecord) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type QueryAccessLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of one organization, or of one project in the organization where it is now. Instance admins may leave out both, and then get
+	// what concerns no organization as well.
+	OrgId     string        `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId string        `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	Kind      AccessLogKind `protobuf:"varint,3,opt,name=kind,proto3,enum=tenure.v1.AccessLogKind" json:"kind,omitempty"`
+	// Calls of one user, organization or project, or with one key: its id.
+	ById string `protobuf:"bytes,4,opt,name=by_id,json=byId,proto3" json:"by_id,omitempty"`
+	// Of one method, such as "UpdateOrg".
+	Procedure string `protobuf:"bytes,5,opt,name=procedure,proto3" json:"procedure,omitempty"`
+	// Refused with this code, such as "permission_denied".
+	Code string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	// From this time on.
+	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// Before this time.
+	Until *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
+	// At most 1000; 0 means 100.
+	PageSize      int32  `protobuf:"varint,9,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,10,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryAccessLogRequest) Reset() {
+	*x = QueryAccessLogRequest{}
+	mi := &file_tenure_v1_audit_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryAccessLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryAccessLogRequest) ProtoMessage() {}
+
+func (x *QueryAccessLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_audit_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryAccessLogRequest.ProtoReflect.Descriptor instead.
+func (*QueryAccessLogRequest) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *QueryAccessLogRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *QueryAccessLogRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *QueryAccessLogRequest) GetKind() AccessLogKind {
+	if x != nil {
+		return x.Kind
+	}
+	return AccessLogKind_ACCESS_LOG_KIND_UNSPECIFIED
+}
+
+func (x *QueryAccessLogRequest) GetById() string {
+	if x != nil {
+		return x.ById
+	}
+	return ""
+}
+
+func (x *QueryAccessLogRequest) GetProcedure() string {
+	if x != nil {
+		return x.Procedure
+	}
+	return ""
+}
+
+func (x *QueryAccessLogRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *QueryAccessLogRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *QueryAccessLogRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *QueryAccessLogRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *QueryAccessLogRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type QueryAccessLogResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Records []*AccessLogRecord     `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	// Empty when the beginning was reached.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryAccessLogResponse) Reset() {
+	*x = QueryAccessLogResponse{}
+	mi := &file_tenure_v1_audit_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryAccessLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryAccessLogResponse) ProtoMessage() {}
+
+func (x *QueryAccessLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_audit_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryAccessLogResponse.ProtoReflect.Descriptor instead.
+func (*QueryAccessLogResponse) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_audit_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *QueryAccessLogResponse) GetRecords() []*AccessLogRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *QueryAccessLogResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_tenure_v1_audit_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_audit_proto_rawDesc = "" +
@@ -983,18 +1417,69 @@ const file_tenure_v1_audit_proto_rawDesc = "" +
 	"\tone_place\x12+name an organization or a project, not both\x1a*this.org_id == '' || this.project_id == ''B\x11\n" +
 	"\x0f_after_position\"D\n" +
 	"\x12WatchAuditResponse\x12.\n" +
-	"\x06record\x18\x01 \x01(\v2\x16.tenure.v1.AuditRecordR\x06record*v\n" +
+	"\x06record\x18\x01 \x01(\v2\x16.tenure.v1.AuditRecordR\x06record\"\xd9\x04\n" +
+	"\x0fAccessLogRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12,\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x18.tenure.v1.AccessLogKindR\x04kind\x12\x1c\n" +
+	"\tprocedure\x18\x04 \x01(\tR\tprocedure\x12+\n" +
+	"\x05actor\x18\x05 \x01(\v2\x15.tenure.v1.AuditActorR\x05actor\x12\x15\n" +
+	"\x06org_id\x18\x06 \x01(\tR\x05orgId\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\a \x01(\tR\tprojectId\x12\x17\n" +
+	"\auser_id\x18\b \x01(\tR\x06userId\x12\x15\n" +
+	"\x06key_id\x18\t \x01(\tR\x05keyId\x12\x19\n" +
+	"\bgroup_id\x18\n" +
+	" \x01(\tR\agroupId\x12\x19\n" +
+	"\boffer_id\x18\v \x01(\tR\aofferId\x12#\n" +
+	"\rinvitation_id\x18\f \x01(\tR\finvitationId\x12\x12\n" +
+	"\x04code\x18\r \x01(\tR\x04code\x12!\n" +
+	"\ferror_reason\x18\x0e \x01(\tR\verrorReason\x12\x16\n" +
+	"\x06reason\x18\x0f \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x10 \x01(\tR\trequestId\x12\x19\n" +
+	"\btrace_id\x18\x11 \x01(\tR\atraceId\x12\x0e\n" +
+	"\x02ip\x18\x12 \x01(\tR\x02ip\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\x13 \x01(\tR\tuserAgent\x12\x14\n" +
+	"\x05count\x18\x14 \x01(\rR\x05count\"\xb6\x04\n" +
+	"\x15QueryAccessLogRequest\x126\n" +
+	"\x06org_id\x18\x01 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\x126\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x18.tenure.v1.AccessLogKindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x124\n" +
+	"\x05by_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x04byId\x128\n" +
+	"\tprocedure\x18\x05 \x01(\tB\x1a\xbaH\x17\xd8\x01\x01r\x122\x10^[A-Za-z]{1,64}$R\tprocedure\x12,\n" +
+	"\x04code\x18\x06 \x01(\tB\x18\xbaH\x15\xd8\x01\x01r\x102\x0e^[a-z_]{1,40}$R\x04code\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12'\n" +
+	"\tpage_size\x18\t \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken:\x19\xbaH\x16\"\x14\n" +
+	"\x06org_id\n" +
+	"\n" +
+	"project_id\"v\n" +
+	"\x16QueryAccessLogResponse\x124\n" +
+	"\arecords\x18\x01 \x03(\v2\x1a.tenure.v1.AccessLogRecordR\arecords\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*v\n" +
 	"\vAuditFormat\x12\x1c\n" +
 	"\x18AUDIT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10AUDIT_FORMAT_CSV\x10\x01\x12\x1c\n" +
 	"\x18AUDIT_FORMAT_CLOUDEVENTS\x10\x02\x12\x15\n" +
-	"\x11AUDIT_FORMAT_OCSF\x10\x032\xf7\x02\n" +
-	"\fAuditService\x12t\n" +
+	"\x11AUDIT_FORMAT_OCSF\x10\x03*f\n" +
+	"\rAccessLogKind\x12\x1f\n" +
+	"\x1bACCESS_LOG_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16ACCESS_LOG_KIND_DENIED\x10\x01\x12\x18\n" +
+	"\x14ACCESS_LOG_KIND_READ\x10\x022\x82\x04\n" +
+	"\fAuditService\x12v\n" +
 	"\n" +
-	"QueryAudit\x12\x1c.tenure.v1.QueryAuditRequest\x1a\x1d.tenure.v1.QueryAuditResponse\")\x8a\xb5\x18\"\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read\x90\x02\x01\x12y\n" +
-	"\vExportAudit\x12\x1d.tenure.v1.ExportAuditRequest\x1a\x1e.tenure.v1.ExportAuditResponse\")\x8a\xb5\x18\"\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read\x90\x02\x010\x01\x12v\n" +
+	"QueryAudit\x12\x1c.tenure.v1.QueryAuditRequest\x1a\x1d.tenure.v1.QueryAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01\x12{\n" +
+	"\vExportAudit\x12\x1d.tenure.v1.ExportAuditRequest\x1a\x1e.tenure.v1.ExportAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x010\x01\x12x\n" +
 	"\n" +
-	"WatchAudit\x12\x1c.tenure.v1.WatchAuditRequest\x1a\x1d.tenure.v1.WatchAuditResponse\")\x8a\xb5\x18\"\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read\x90\x02\x010\x01B\x99\x01\n" +
+	"WatchAudit\x12\x1c.tenure.v1.WatchAuditRequest\x1a\x1d.tenure.v1.WatchAuditResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x010\x01\x12\x82\x01\n" +
+	"\x0eQueryAccessLog\x12 .tenure.v1.QueryAccessLogRequest\x1a!.tenure.v1.QueryAccessLogResponse\"+\x8a\xb5\x18$\b\x06\x12\x0eauditLogs:read\x1a\x0eauditLogs:read0\x01\x90\x02\x01B\x99\x01\n" +
 	"\rcom.tenure.v1B\n" +
 	"AuditProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
@@ -1011,45 +1496,58 @@ func file_tenure_v1_audit_proto_rawDescGZIP() []byte {
 	return file_tenure_v1_audit_proto_rawDescData
 }
 
-var file_tenure_v1_audit_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tenure_v1_audit_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tenure_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_tenure_v1_audit_proto_goTypes = []any{
-	(AuditFormat)(0),              // 0: tenure.v1.AuditFormat
-	(*AuditRecord)(nil),           // 1: tenure.v1.AuditRecord
-	(*AuditActor)(nil),            // 2: tenure.v1.AuditActor
-	(*AuditFilter)(nil),           // 3: tenure.v1.AuditFilter
-	(*QueryAuditRequest)(nil),     // 4: tenure.v1.QueryAuditRequest
-	(*QueryAuditResponse)(nil),    // 5: tenure.v1.QueryAuditResponse
-	(*ExportAuditRequest)(nil),    // 6: tenure.v1.ExportAuditRequest
-	(*ExportAuditResponse)(nil),   // 7: tenure.v1.ExportAuditResponse
-	(*WatchAuditRequest)(nil),     // 8: tenure.v1.WatchAuditRequest
-	(*WatchAuditResponse)(nil),    // 9: tenure.v1.WatchAuditResponse
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 11: google.protobuf.Struct
+	(AuditFormat)(0),               // 0: tenure.v1.AuditFormat
+	(AccessLogKind)(0),             // 1: tenure.v1.AccessLogKind
+	(*AuditRecord)(nil),            // 2: tenure.v1.AuditRecord
+	(*AuditActor)(nil),             // 3: tenure.v1.AuditActor
+	(*AuditFilter)(nil),            // 4: tenure.v1.AuditFilter
+	(*QueryAuditRequest)(nil),      // 5: tenure.v1.QueryAuditRequest
+	(*QueryAuditResponse)(nil),     // 6: tenure.v1.QueryAuditResponse
+	(*ExportAuditRequest)(nil),     // 7: tenure.v1.ExportAuditRequest
+	(*ExportAuditResponse)(nil),    // 8: tenure.v1.ExportAuditResponse
+	(*WatchAuditRequest)(nil),      // 9: tenure.v1.WatchAuditRequest
+	(*WatchAuditResponse)(nil),     // 10: tenure.v1.WatchAuditResponse
+	(*AccessLogRecord)(nil),        // 11: tenure.v1.AccessLogRecord
+	(*QueryAccessLogRequest)(nil),  // 12: tenure.v1.QueryAccessLogRequest
+	(*QueryAccessLogResponse)(nil), // 13: tenure.v1.QueryAccessLogResponse
+	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),        // 15: google.protobuf.Struct
 }
 var file_tenure_v1_audit_proto_depIdxs = []int32{
-	10, // 0: tenure.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	2,  // 1: tenure.v1.AuditRecord.actor:type_name -> tenure.v1.AuditActor
-	11, // 2: tenure.v1.AuditRecord.data:type_name -> google.protobuf.Struct
-	10, // 3: tenure.v1.AuditFilter.since:type_name -> google.protobuf.Timestamp
-	10, // 4: tenure.v1.AuditFilter.until:type_name -> google.protobuf.Timestamp
-	3,  // 5: tenure.v1.QueryAuditRequest.filter:type_name -> tenure.v1.AuditFilter
-	1,  // 6: tenure.v1.QueryAuditResponse.records:type_name -> tenure.v1.AuditRecord
-	3,  // 7: tenure.v1.ExportAuditRequest.filter:type_name -> tenure.v1.AuditFilter
+	14, // 0: tenure.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	3,  // 1: tenure.v1.AuditRecord.actor:type_name -> tenure.v1.AuditActor
+	15, // 2: tenure.v1.AuditRecord.data:type_name -> google.protobuf.Struct
+	14, // 3: tenure.v1.AuditFilter.since:type_name -> google.protobuf.Timestamp
+	14, // 4: tenure.v1.AuditFilter.until:type_name -> google.protobuf.Timestamp
+	4,  // 5: tenure.v1.QueryAuditRequest.filter:type_name -> tenure.v1.AuditFilter
+	2,  // 6: tenure.v1.QueryAuditResponse.records:type_name -> tenure.v1.AuditRecord
+	4,  // 7: tenure.v1.ExportAuditRequest.filter:type_name -> tenure.v1.AuditFilter
 	0,  // 8: tenure.v1.ExportAuditRequest.format:type_name -> tenure.v1.AuditFormat
-	3,  // 9: tenure.v1.WatchAuditRequest.filter:type_name -> tenure.v1.AuditFilter
-	1,  // 10: tenure.v1.WatchAuditResponse.record:type_name -> tenure.v1.AuditRecord
-	4,  // 11: tenure.v1.AuditService.QueryAudit:input_type -> tenure.v1.QueryAuditRequest
-	6,  // 12: tenure.v1.AuditService.ExportAudit:input_type -> tenure.v1.ExportAuditRequest
-	8,  // 13: tenure.v1.AuditService.WatchAudit:input_type -> tenure.v1.WatchAuditRequest
-	5,  // 14: tenure.v1.AuditService.QueryAudit:output_type -> tenure.v1.QueryAuditResponse
-	7,  // 15: tenure.v1.AuditService.ExportAudit:output_type -> tenure.v1.ExportAuditResponse
-	9,  // 16: tenure.v1.AuditService.WatchAudit:output_type -> tenure.v1.WatchAuditResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 9: tenure.v1.WatchAuditRequest.filter:type_name -> tenure.v1.AuditFilter
+	2,  // 10: tenure.v1.WatchAuditResponse.record:type_name -> tenure.v1.AuditRecord
+	14, // 11: tenure.v1.AccessLogRecord.time:type_name -> google.protobuf.Timestamp
+	1,  // 12: tenure.v1.AccessLogRecord.kind:type_name -> tenure.v1.AccessLogKind
+	3,  // 13: tenure.v1.AccessLogRecord.actor:type_name -> tenure.v1.AuditActor
+	1,  // 14: tenure.v1.QueryAccessLogRequest.kind:type_name -> tenure.v1.AccessLogKind
+	14, // 15: tenure.v1.QueryAccessLogRequest.since:type_name -> google.protobuf.Timestamp
+	14, // 16: tenure.v1.QueryAccessLogRequest.until:type_name -> google.protobuf.Timestamp
+	11, // 17: tenure.v1.QueryAccessLogResponse.records:type_name -> tenure.v1.AccessLogRecord
+	5,  // 18: tenure.v1.AuditService.QueryAudit:input_type -> tenure.v1.QueryAuditRequest
+	7,  // 19: tenure.v1.AuditService.ExportAudit:input_type -> tenure.v1.ExportAuditRequest
+	9,  // 20: tenure.v1.AuditService.WatchAudit:input_type -> tenure.v1.WatchAuditRequest
+	12, // 21: tenure.v1.AuditService.QueryAccessLog:input_type -> tenure.v1.QueryAccessLogRequest
+	6,  // 22: tenure.v1.AuditService.QueryAudit:output_type -> tenure.v1.QueryAuditResponse
+	8,  // 23: tenure.v1.AuditService.ExportAudit:output_type -> tenure.v1.ExportAuditResponse
+	10, // 24: tenure.v1.AuditService.WatchAudit:output_type -> tenure.v1.WatchAuditResponse
+	13, // 25: tenure.v1.AuditService.QueryAccessLog:output_type -> tenure.v1.QueryAccessLogResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_audit_proto_init() }
@@ -1064,8 +1562,8 @@ func file_tenure_v1_audit_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_audit_proto_rawDesc), len(file_tenure_v1_audit_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   9,
+			NumEnums:      2,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

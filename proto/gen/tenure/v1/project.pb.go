@@ -1570,7 +1570,7 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\bold_role\x18\x02 \x01(\tR\aoldRole\x12\x19\n" +
 	"\bnew_role\x18\x03 \x01(\tR\anewRole\x12\x15\n" +
 	"\x06old_by\x18\x04 \x01(\tR\x05oldBy\x12\x15\n" +
-	"\x06new_by\x18\x05 \x01(\tR\x05newBy2\xa9\a\n" +
+	"\x06new_by\x18\x05 \x01(\tR\x05newBy2\xab\a\n" +
 	"\x0eProjectService\x12k\n" +
 	"\rCreateProject\x12\x1f.tenure.v1.CreateProjectRequest\x1a .tenure.v1.CreateProjectResponse\"\x17\x8a\xb5\x18\x13\b\x06\x12\x0fprojects:create\x12b\n" +
 	"\n" +
@@ -1579,8 +1579,8 @@ const file_tenure_v1_project_proto_rawDesc = "" +
 	"\rUpdateProject\x12\x1f.tenure.v1.UpdateProjectRequest\x1a .tenure.v1.UpdateProjectResponse\"\x16\x8a\xb5\x18\x12\b\x06\x1a\x0eproject:update\x12j\n" +
 	"\rDeleteProject\x12\x1f.tenure.v1.DeleteProjectRequest\x1a .tenure.v1.DeleteProjectResponse\"\x16\x8a\xb5\x18\x12\b\x06\x1a\x0eproject:delete\x12m\n" +
 	"\x0eRestoreProject\x12 .tenure.v1.RestoreProjectRequest\x1a!.tenure.v1.RestoreProjectResponse\"\x16\x8a\xb5\x18\x12\b\x06\x1a\x0eproject:delete\x12\x8e\x01\n" +
-	"\x0fTransferProject\x12!.tenure.v1.TransferProjectRequest\x1a\".tenure.v1.TransferProjectResponse\"4\x8a\xb5\x180\b\x06\x12\x15projects:transfer_org\"\x15projects:transfer_org\x12\x91\x01\n" +
-	"\x0fPreviewTransfer\x12!.tenure.v1.PreviewTransferRequest\x1a\".tenure.v1.PreviewTransferResponse\"7\x8a\xb5\x180\b\x06\x12\x15projects:transfer_org\"\x15projects:transfer_org\x90\x02\x01B\x9b\x01\n" +
+	"\x0fTransferProject\x12!.tenure.v1.TransferProjectRequest\x1a\".tenure.v1.TransferProjectResponse\"4\x8a\xb5\x180\b\x06\x12\x15projects:transfer_org\"\x15projects:transfer_org\x12\x93\x01\n" +
+	"\x0fPreviewTransfer\x12!.tenure.v1.PreviewTransferRequest\x1a\".tenure.v1.PreviewTransferResponse\"9\x8a\xb5\x182\b\x06\x12\x15projects:transfer_org\"\x15projects:transfer_org0\x01\x90\x02\x01B\x9b\x01\n" +
 	"\rcom.tenure.v1B\fProjectProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 

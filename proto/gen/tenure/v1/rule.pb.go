@@ -102,7 +102,10 @@ type Rule struct {
 	// ... or this one in the project's organization.
 	OrganizationForProject string `protobuf:"bytes,4,opt,name=organization_for_project,json=organizationForProject,proto3" json:"organization_for_project,omitempty"`
 	// A request about the caller itself needs no permission.
-	Self          bool `protobuf:"varint,5,opt,name=self,proto3" json:"self,omitempty"`
+	Self bool `protobuf:"varint,5,opt,name=self,proto3" json:"self,omitempty"`
+	// A read that is kept in the access log: of what others did and from where, of what is personal across organizations, or of who
+	// would gain and lose access. What a tenant's people look at every day is none.
+	Sensitive     bool `protobuf:"varint,6,opt,name=sensitive,proto3" json:"sensitive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +175,13 @@ func (x *Rule) GetSelf() bool {
 	return false
 }
 
+func (x *Rule) GetSensitive() bool {
+	if x != nil {
+		return x.Sensitive
+	}
+	return false
+}
+
 var file_tenure_v1_rule_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -195,13 +205,14 @@ var File_tenure_v1_rule_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_rule_proto_rawDesc = "" +
 	"\n" +
-	"\x14tenure/v1/rule.proto\x12\ttenure.v1\x1a google/protobuf/descriptor.proto\"\xbd\x01\n" +
+	"\x14tenure/v1/rule.proto\x12\ttenure.v1\x1a google/protobuf/descriptor.proto\"\xdb\x01\n" +
 	"\x04Rule\x12)\n" +
 	"\x06access\x18\x01 \x01(\x0e2\x11.tenure.v1.AccessR\x06access\x12\"\n" +
 	"\forganization\x18\x02 \x01(\tR\forganization\x12\x18\n" +
 	"\aproject\x18\x03 \x01(\tR\aproject\x128\n" +
 	"\x18organization_for_project\x18\x04 \x01(\tR\x16organizationForProject\x12\x12\n" +
-	"\x04self\x18\x05 \x01(\bR\x04self*\xa4\x01\n" +
+	"\x04self\x18\x05 \x01(\bR\x04self\x12\x1c\n" +
+	"\tsensitive\x18\x06 \x01(\bR\tsensitive*\xa4\x01\n" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACCESS_ANYONE\x10\x01\x12\x18\n" +

@@ -952,14 +952,14 @@ const file_tenure_v1_transfer_proto_rawDesc = "" +
 	"\x15OFFER_STATUS_ACCEPTED\x10\x02\x12\x19\n" +
 	"\x15OFFER_STATUS_DECLINED\x10\x03\x12\x1a\n" +
 	"\x16OFFER_STATUS_CANCELLED\x10\x04\x12\x18\n" +
-	"\x14OFFER_STATUS_EXPIRED\x10\x052\xe2\x05\n" +
+	"\x14OFFER_STATUS_EXPIRED\x10\x052\xe4\x05\n" +
 	"\x0fTransferService\x12q\n" +
 	"\rOfferTransfer\x12\x1f.tenure.v1.OfferTransferRequest\x1a .tenure.v1.OfferTransferResponse\"\x1d\x8a\xb5\x18\x19\b\x06\"\x15projects:transfer_org\x12t\n" +
 	"\x0eAcceptTransfer\x12 .tenure.v1.AcceptTransferRequest\x1a!.tenure.v1.AcceptTransferResponse\"\x1d\x8a\xb5\x18\x19\b\x06\x12\x15projects:transfer_org\x12w\n" +
 	"\x0fDeclineTransfer\x12!.tenure.v1.DeclineTransferRequest\x1a\".tenure.v1.DeclineTransferResponse\"\x1d\x8a\xb5\x18\x19\b\x06\x12\x15projects:transfer_org\x12t\n" +
 	"\x0eCancelTransfer\x12 .tenure.v1.CancelTransferRequest\x1a!.tenure.v1.CancelTransferResponse\"\x1d\x8a\xb5\x18\x19\b\x06\x12\x15projects:transfer_org\x12\x83\x01\n" +
-	"\x12ListTransferOffers\x12$.tenure.v1.ListTransferOffersRequest\x1a%.tenure.v1.ListTransferOffersResponse\" \x8a\xb5\x18\x19\b\x06\x12\x15projects:transfer_org\x90\x02\x01\x12q\n" +
-	"\fPreviewOffer\x12\x1e.tenure.v1.PreviewOfferRequest\x1a\x1f.tenure.v1.PreviewOfferResponse\" \x8a\xb5\x18\x19\b\x06\x12\x15projects:transfer_org\x90\x02\x01B\x9c\x01\n" +
+	"\x12ListTransferOffers\x12$.tenure.v1.ListTransferOffersRequest\x1a%.tenure.v1.ListTransferOffersResponse\" \x8a\xb5\x18\x19\b\x06\x12\x15projects:transfer_org\x90\x02\x01\x12s\n" +
+	"\fPreviewOffer\x12\x1e.tenure.v1.PreviewOfferRequest\x1a\x1f.tenure.v1.PreviewOfferResponse\"\"\x8a\xb5\x18\x1b\b\x06\x12\x15projects:transfer_org0\x01\x90\x02\x01B\x9c\x01\n" +
 	"\rcom.tenure.v1B\rTransferProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
 

@@ -1610,12 +1610,12 @@ const file_tenure_v1_user_proto_rawDesc = "" +
 	"\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12USER_STATUS_ACTIVE\x10\x01\x12\x1b\n" +
 	"\x17USER_STATUS_DEACTIVATED\x10\x02\x12\x16\n" +
-	"\x12USER_STATUS_ERASED\x10\x032\xb6\b\n" +
+	"\x12USER_STATUS_ERASED\x10\x032\xbc\b\n" +
 	"\vUserService\x12W\n" +
-	"\fRegisterUser\x12\x1e.tenure.v1.RegisterUserRequest\x1a\x1f.tenure.v1.RegisterUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12e\n" +
-	"\aGetUser\x12\x19.tenure.v1.GetUserRequest\x1a\x1a.tenure.v1.GetUserResponse\"#\x8a\xb5\x18\x1c\b\x06\x12\x18organizationMembers:read\x90\x02\x01\x12Q\n" +
-	"\tListUsers\x12\x1b.tenure.v1.ListUsersRequest\x1a\x1c.tenure.v1.ListUsersResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12W\n" +
-	"\vSearchUsers\x12\x1d.tenure.v1.SearchUsersRequest\x1a\x1e.tenure.v1.SearchUsersResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x01\x12j\n" +
+	"\fRegisterUser\x12\x1e.tenure.v1.RegisterUserRequest\x1a\x1f.tenure.v1.RegisterUserResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12g\n" +
+	"\aGetUser\x12\x19.tenure.v1.GetUserRequest\x1a\x1a.tenure.v1.GetUserResponse\"%\x8a\xb5\x18\x1e\b\x06\x12\x18organizationMembers:read0\x01\x90\x02\x01\x12S\n" +
+	"\tListUsers\x12\x1b.tenure.v1.ListUsersRequest\x1a\x1c.tenure.v1.ListUsersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01\x12Y\n" +
+	"\vSearchUsers\x12\x1d.tenure.v1.SearchUsersRequest\x1a\x1e.tenure.v1.SearchUsersResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x01\x12j\n" +
 	"\n" +
 	"UpdateUser\x12\x1c.tenure.v1.UpdateUserRequest\x1a\x1d.tenure.v1.UpdateUserResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12\x88\x01\n" +
 	"\x14CreateServiceAccount\x12&.tenure.v1.CreateServiceAccountRequest\x1a'.tenure.v1.CreateServiceAccountResponse\"\x1f\x8a\xb5\x18\x1b\b\x06\x12\x17organizationMembers:CUD\x12W\n" +

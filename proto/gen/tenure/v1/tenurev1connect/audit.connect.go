@@ -40,6 +40,9 @@ const (
 	AuditServiceExportAuditProcedure = "/tenure.v1.AuditService/ExportAudit"
 	// AuditServiceWatchAuditProcedure is the fully-qualified name of the AuditService's WatchAudit RPC.
 	AuditServiceWatchAuditProcedure = "/tenure.v1.AuditService/WatchAudit"
+	// AuditServiceQueryAccessLogProcedure is the fully-qualified name of the AuditService's
+	// QueryAccessLog RPC.
+	AuditServiceQueryAccessLogProcedure = "/tenure.v1.AuditService/QueryAccessLog"
 )
 
 // AuditServiceClient is a client for the tenure.v1.AuditService service.
@@ -52,6 +55,12 @@ type AuditServiceClient interface {
 	ExportAudit(context.Context, *v1.ExportAuditRequest) (*connect.ServerStreamForClient[v1.ExportAuditResponse], error)
 	// WatchAudit streams the records as they happen, oldest first, for as long as the caller may read them. It reads the log itself.
 	WatchAudit(context.Context, *v1.WatchAuditRequest) (*connect.ServerStreamForClient[v1.WatchAuditResponse], error)
+	// QueryAccessLog answers who was refused and who read what is sensitive, newest first: of one organization or project, or to
+	// instance admins all that is kept. A call is there a second or two after it was answered, and as long as the server's
+	// --access-log-retention says; GetInstance warns if some could not be kept. Refused are calls that would change something, or
+	// read what is sensitive, by who has no credentials for it, no permission, or no sight of what they name; and every call with
+	// credentials that are not good. A page can be empty and still have a next one.
+	QueryAccessLog(context.Context, *v1.QueryAccessLogRequest) (*v1.QueryAccessLogResponse, error)
 }
 
 // NewAuditServiceClient constructs a client for the tenure.v1.AuditService service. By default, it
@@ -86,14 +95,22 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		queryAccessLog: connect.NewClient[v1.QueryAccessLogRequest, v1.QueryAccessLogResponse](
+			httpClient,
+			baseURL+AuditServiceQueryAccessLogProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("QueryAccessLog")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // auditServiceClient implements AuditServiceClient.
 type auditServiceClient struct {
-	queryAudit  *connect.Client[v1.QueryAuditRequest, v1.QueryAuditResponse]
-	exportAudit *connect.Client[v1.ExportAuditRequest, v1.ExportAuditResponse]
-	watchAudit  *connect.Client[v1.WatchAuditRequest, v1.WatchAuditResponse]
+	queryAudit     *connect.Client[v1.QueryAuditRequest, v1.QueryAuditResponse]
+	exportAudit    *connect.Client[v1.ExportAuditRequest, v1.ExportAuditResponse]
+	watchAudit     *connect.Client[v1.WatchAuditRequest, v1.WatchAuditResponse]
+	queryAccessLog *connect.Client[v1.QueryAccessLogRequest, v1.QueryAccessLogResponse]
 }
 
 // QueryAudit calls tenure.v1.AuditService.QueryAudit.
@@ -115,6 +132,15 @@ func (c *auditServiceClient) WatchAudit(ctx context.Context, req *v1.WatchAuditR
 	return c.watchAudit.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// QueryAccessLog calls tenure.v1.AuditService.QueryAccessLog.
+func (c *auditServiceClient) QueryAccessLog(ctx context.Context, req *v1.QueryAccessLogRequest) (*v1.QueryAccessLogResponse, error) {
+	response, err := c.queryAccessLog.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AuditServiceHandler is an implementation of the tenure.v1.AuditService service.
 type AuditServiceHandler interface {
 	// QueryAudit searches the history of one organization or of one project, or of the whole instance for an instance admin who
@@ -125,6 +151,12 @@ type AuditServiceHandler interface {
 	ExportAudit(context.Context, *v1.ExportAuditRequest, *connect.ServerStream[v1.ExportAuditResponse]) error
 	// WatchAudit streams the records as they happen, oldest first, for as long as the caller may read them. It reads the log itself.
 	WatchAudit(context.Context, *v1.WatchAuditRequest, *connect.ServerStream[v1.WatchAuditResponse]) error
+	// QueryAccessLog answers who was refused and who read what is sensitive, newest first: of one organization or project, or to
+	// instance admins all that is kept. A call is there a second or two after it was answered, and as long as the server's
+	// --access-log-retention says; GetInstance warns if some could not be kept. Refused are calls that would change something, or
+	// read what is sensitive, by who has no credentials for it, no permission, or no sight of what they name; and every call with
+	// credentials that are not good. A page can be empty and still have a next one.
+	QueryAccessLog(context.Context, *v1.QueryAccessLogRequest) (*v1.QueryAccessLogResponse, error)
 }
 
 // NewAuditServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -155,6 +187,13 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceQueryAccessLogHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceQueryAccessLogProcedure,
+		svc.QueryAccessLog,
+		connect.WithSchema(auditServiceMethods.ByName("QueryAccessLog")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/tenure.v1.AuditService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AuditServiceQueryAuditProcedure:
@@ -163,6 +202,8 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 			auditServiceExportAuditHandler.ServeHTTP(w, r)
 		case AuditServiceWatchAuditProcedure:
 			auditServiceWatchAuditHandler.ServeHTTP(w, r)
+		case AuditServiceQueryAccessLogProcedure:
+			auditServiceQueryAccessLogHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -182,4 +223,8 @@ func (UnimplementedAuditServiceHandler) ExportAudit(context.Context, *v1.ExportA
 
 func (UnimplementedAuditServiceHandler) WatchAudit(context.Context, *v1.WatchAuditRequest, *connect.ServerStream[v1.WatchAuditResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AuditService.WatchAudit is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) QueryAccessLog(context.Context, *v1.QueryAccessLogRequest) (*v1.QueryAccessLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tenure.v1.AuditService.QueryAccessLog is not implemented"))
 }
