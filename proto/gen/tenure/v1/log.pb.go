@@ -274,10 +274,10 @@ const file_tenure_v1_log_proto_rawDesc = "" +
 	"\x18ReadPersonalKeysResponse\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1f\n" +
 	"\vwrapped_key\x18\x02 \x01(\fR\n" +
-	"wrappedKey2\xc5\x01\n" +
+	"wrappedKey2\xc7\x01\n" +
 	"\n" +
-	"LogService\x12M\n" +
-	"\aReadLog\x12\x19.tenure.v1.ReadLogRequest\x1a\x1a.tenure.v1.ReadLogResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x010\x01\x12h\n" +
+	"LogService\x12O\n" +
+	"\aReadLog\x12\x19.tenure.v1.ReadLogRequest\x1a\x1a.tenure.v1.ReadLogResponse\"\v\x8a\xb5\x18\x04\b\x040\x01\x90\x02\x010\x01\x12h\n" +
 	"\x10ReadPersonalKeys\x12\".tenure.v1.ReadPersonalKeysRequest\x1a#.tenure.v1.ReadPersonalKeysResponse\"\t\x8a\xb5\x18\x02\b\x04\x90\x02\x010\x01B\x97\x01\n" +
 	"\rcom.tenure.v1B\bLogProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"
