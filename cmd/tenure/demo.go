@@ -60,7 +60,7 @@ func demo(ctx context.Context, out, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &story{out: out, url: a.URL}
+	s := &story{out: out, url: a.URL, secret: admin}
 	s.admin = s.clients(admin)
 	heading(out, "1. Taking in examples/tenancy.yaml")
 	if s.made, err = tenancy.TakeIn(ctx, http.DefaultClient, a.URL, file, bearer(admin)); err != nil {
@@ -76,7 +76,7 @@ func demo(ctx context.Context, out, logs io.Writer) (err error) {
 
 // finish replays the log and prints the figures.
 func finish(ctx context.Context, out io.Writer, a *app.App, began time.Time) error {
-	heading(out, "11. Replaying the log from zero")
+	heading(out, "14. Replaying the log from zero")
 	live := a.Engine.State()
 	replayBegan := time.Now()
 	fresh, err := engine.Replay(ctx, a.Log, live.Position)

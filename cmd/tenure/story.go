@@ -27,14 +27,16 @@ const (
 
 // story plays the parts of the demo, each through the API, and fails where an answer is not what it must be.
 type story struct {
-	out   io.Writer
-	url   string
-	admin clients
-	made  *tenancy.Result
+	out io.Writer
+	url string
+	// secret is the admin key.
+	secret string
+	admin  clients
+	made   *tenancy.Result
 }
 
 func (s *story) play(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{s.override, s.verify, s.transfer, s.changed, s.revoke, s.invite, s.explain, s.offer, s.history} {
+	for _, part := range []func(context.Context) error{s.override, s.verify, s.transfer, s.changed, s.revoke, s.invite, s.explain, s.offer, s.history, s.search, s.past, s.rebuild} {
 		if err := part(ctx); err != nil {
 			return err
 		}

@@ -171,7 +171,6 @@ func await(t *testing.T, p *Projector, at domain.Position) *readmodel.Model {
 type crashing struct {
 	projections.Sink
 	crashes atomic.Int64
-	last    atomic.Int64
 }
 
 func (c *crashing) Apply(ctx context.Context, from, to projections.Checkpoint, messages []eventstore.Folded) error {
