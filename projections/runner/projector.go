@@ -204,7 +204,7 @@ func (r *Projector) run(g readmodel.Generation) error {
 	r.done.Go(func() {
 		defer close(n.ended)
 		if model.Version == r.p.Schema.Version {
-			_ = n.Run(ctx, 0)
+			_ = n.Run(ctx, Forever)
 		}
 	})
 	return nil

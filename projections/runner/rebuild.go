@@ -123,8 +123,15 @@ func (r *Projector) finish(ctx context.Context, b *Build, status readmodel.Statu
 	return v, nil
 }
 
+// compareWait is how long a comparison waits for the live generation to be at the log's end.
+const compareWait = 30 * time.Second
+
 // compare builds up to where the live generation is and compares both there.
 func (r *Projector) compare(ctx context.Context, b *Build) (v Verdict, err error) {
+	// One that is just starting is given time to be where it will be anyway.
+	waiting, cancel := context.WithTimeout(ctx, compareWait)
+	_, _ = r.Await(waiting, r.log.End())
+	cancel()
 	live, err := r.db.Live(ctx, r.p.Schema)
 	if err != nil {
 		return v, err

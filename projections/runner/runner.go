@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -101,7 +102,10 @@ func (r *Runner) set(change func(*Status)) {
 	r.moved = make(chan struct{})
 }
 
-// Run applies the log until the sink is at a position, or for ever if that is 0. It ends with ctx, or with an error that does not
+// Forever is a position that no log gets to.
+const Forever = domain.Position(math.MaxInt64)
+
+// Run applies the log until the sink is at a position, or for ever if that is Forever. It ends with ctx, or with an error that does not
 // pass by itself; nothing is ever skipped.
 func (r *Runner) Run(ctx context.Context, to domain.Position) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
@@ -144,7 +148,7 @@ func (r *Runner) run(ctx context.Context, to domain.Position) error {
 	if at.LogID != "" && at.LogID != r.Log.ID {
 		return fmt.Errorf("%s is of the log %s, and this is the log %s: rebuild it", r.Name, at.LogID, r.Log.ID)
 	}
-	if to > 0 && at.Position >= to {
+	if at.Position >= to {
 		return nil
 	}
 	next, err := r.Log.Open(ctx, at, r.States)
@@ -188,10 +192,8 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 	go func() {
 		defer close(out)
 		most := batchMost
-		for to == 0 || at < to {
-			if to > 0 {
-				most = min(most, int(to-at))
-			}
+		for at < to {
+			most = min(most, int(to-at))
 			var b batch
 			b.messages, b.err = next(ctx, most)
 			for _, m := range b.messages {
@@ -229,7 +231,7 @@ func (r *Runner) standBy(ctx context.Context, to domain.Position) error {
 			last, still = c.Position, time.Now()
 		}
 		r.set(func(s *Status) { s.Phase, s.Position, s.Err = Standby, c.Position, nil })
-		if time.Since(still) > takeOver || to > 0 && c.Position >= to {
+		if time.Since(still) > takeOver || c.Position >= to {
 			return nil
 		}
 		if !pause(ctx, standbyEvery) {

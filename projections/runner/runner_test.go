@@ -271,7 +271,7 @@ func TestTwoRunners(t *testing.T) {
 			var ctx context.Context
 			ctx, stops[i] = context.WithCancel(t.Context())
 			runners[i] = &Runner{Name: "numbering", Log: l.log(), Sink: sink{p, m}, Logger: silent}
-			running.Go(func() { _ = runners[i].Run(ctx, 0) })
+			running.Go(func() { _ = runners[i].Run(ctx, Forever) })
 		}
 		defer running.Wait()
 		defer func() { stops[0](); stops[1]() }()
@@ -486,6 +486,28 @@ func TestVerifyFindsADifference(t *testing.T) {
 		list, err := db.Generations(t.Context(), p.Schema.Name)
 		if err != nil || len(list) > 2 {
 			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
+// A comparison at the very beginning compares nothing, and ends. Seen to hang when 0 stood for no end.
+func TestVerifyAtTheBeginning(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, db *readmodel.Database) {
+		projector := Start(numbering(1, nil), db, newLog(0).log(), silent)
+		defer projector.Close()
+		await(t, projector, 0)
+		b, err := projector.Verify()
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-b.Done():
+		case <-time.After(wait):
+			t.Fatal("the comparison does not end")
+		}
+		if v, err := b.Result(); err != nil || v.Position != 0 || v.Live != v.Built {
+			t.Errorf("%+v, %v", v, err)
 		}
 	})
 }
