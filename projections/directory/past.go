@@ -176,7 +176,7 @@ func Past(ctx context.Context, m *readmodel.Model, catalog *domain.Catalog, org 
 		err := rows.Scan(&id, &status)
 		p.Users = append(p.Users, &domain.User{ID: domain.UserID(id), Status: userStatusOf(status)})
 		return err
-	}, fmt.Sprintf("SELECT user_id, status FROM {}users_history WHERE %s AND user_id IN (SELECT user_id FROM {}members_history WHERE org_id = $2)", condition), arg, string(org))
+	}, fmt.Sprintf("SELECT user_id, status FROM {}users_history WHERE %s AND (user_id IN (SELECT user_id FROM {}members_history WHERE org_id = $2) OR user_id IN (SELECT user_id FROM {}instance_admins_history))", condition), arg, string(org))
 	if err != nil {
 		return nil, err
 	}
