@@ -40,12 +40,14 @@ var records = readmodel.Table{
 	},
 	Indexes: []string{
 		"UNIQUE (position, event_index, org_nr)",
+		"(actor_id, position, event_index)",
+	},
+	Searches: []string{
 		"(org_id, position, event_index)",
 		"(org_id, event_type, position, event_index)",
 		"(org_id, actor_id, position, event_index)",
 		"(project_id, position, event_index) WHERE project_id <> '' AND org_nr = 0",
 		"(event_type, position, event_index) WHERE org_nr = 0",
-		"(actor_id, position, event_index) WHERE org_nr = 0",
 		"(user_id, position, event_index) WHERE user_id <> '' AND org_nr = 0",
 		"(key_id, position, event_index) WHERE key_id <> '' AND org_nr = 0",
 		"(command_id)",

@@ -83,9 +83,10 @@ func (n noun) table() readmodel.Table {
 	}
 	t.Columns = append(t.Columns, validity...)
 	key := strings.Join(n.keys(), ", ")
-	t.Indexes = []string{"UNIQUE (" + key + ") WHERE to_position IS NULL", "(" + key + ", from_position)"}
+	t.Indexes = []string{"UNIQUE (" + key + ") WHERE to_position IS NULL"}
+	t.Searches = []string{"(" + key + ", from_position)"}
 	for _, i := range n.index {
-		t.Indexes = append(t.Indexes, "("+i+")")
+		t.Searches = append(t.Searches, "("+i+")")
 	}
 	return t
 }

@@ -131,6 +131,11 @@ func (d *Database) fill(ctx context.Context, tx *sql.Tx, m *Model) error {
 		// Behind all tables, because a condition may look into others.
 		statements = append(statements, d.engine.protect(m.handle, t.Name, t.Tenant)...)
 	}
+	if m.Status == Live {
+		for _, t := range m.Schema.Tables {
+			statements = append(statements, t.searches()...)
+		}
+	}
 	for _, v := range m.Schema.Views {
 		statements = append(statements, d.engine.view(m.handle, v)...)
 	}

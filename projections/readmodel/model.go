@@ -27,8 +27,16 @@ func (m *Model) Checkpoint(ctx context.Context) (projections.Checkpoint, error) 
 	return c, m.db.wrap(err)
 }
 
-// Analyze lets the database count the rows, so that queries are planned for as many as there are: after many were added at once.
-func (m *Model) Analyze(ctx context.Context) error {
+// Finish makes what a generation needs to answer queries: the indexes that were not kept while it was built, and counts of its rows, so
+// that queries are planned for as many as there are.
+func (m *Model) Finish(ctx context.Context) error {
+	for _, t := range m.Schema.Tables {
+		for _, statement := range t.searches() {
+			if _, err := m.handle.write.ExecContext(ctx, m.handle.text(statement)); err != nil {
+				return m.db.wrap(fmt.Errorf("%s: %w", statement, err))
+			}
+		}
+	}
 	return m.db.wrap(m.db.engine.analyze(ctx, m.handle, m.Schema))
 }
 

@@ -22,8 +22,11 @@ type Table struct {
 	Columns []Column
 	// Key are the columns that tell rows apart; the canonical hash goes through the rows in their order.
 	Key []string
-	// Indexes are lists of columns as CREATE INDEX takes them, perhaps with a WHERE.
+	// Indexes are lists of columns as CREATE INDEX takes them, perhaps with UNIQUE in front and a WHERE behind.
 	Indexes []string
+	// Searches are indexes that queries want and Apply does not: of a generation that is built beside another they are made at the end,
+	// which is quicker than keeping them.
+	Searches []string
 	// Tenant is a condition on the rows that a reader of one organization sees, with {org} for its id; "" shows none.
 	Tenant string
 }
@@ -49,18 +52,22 @@ func (t Table) columnNames() (names []string) {
 	return names
 }
 
-func (t Table) create() (statements []string) {
+func (t Table) create() []string {
 	var columns []string
 	for _, c := range t.Columns {
 		columns = append(columns, c.Name+" "+c.Type)
 	}
-	statements = append(statements, fmt.Sprintf("CREATE TABLE {}%s (%s)", t.Name, strings.Join(columns, ", ")))
-	for i, index := range t.Indexes {
-		unique := ""
-		if rest, ok := strings.CutPrefix(index, "UNIQUE "); ok {
-			unique, index = "UNIQUE ", rest
-		}
-		statements = append(statements, fmt.Sprintf("CREATE %sINDEX {index}%s_%d ON {}%s %s", unique, t.Name, i+1, t.Name, index))
+	return append([]string{fmt.Sprintf("CREATE TABLE {}%s (%s)", t.Name, strings.Join(columns, ", "))}, t.indexes("i", t.Indexes)...)
+}
+
+// searches are the statements that make the indexes for queries, if they are not there.
+func (t Table) searches() []string { return t.indexes("s", t.Searches) }
+
+func (t Table) indexes(kind string, indexes []string) (statements []string) {
+	for i, index := range indexes {
+		rest, unique := strings.CutPrefix(index, "UNIQUE ")
+		word := map[bool]string{true: "UNIQUE ", false: ""}[unique]
+		statements = append(statements, fmt.Sprintf("CREATE %sINDEX IF NOT EXISTS {index}%s_%s%d ON {}%s %s", word, t.Name, kind, i+1, t.Name, rest))
 	}
 	return statements
 }

@@ -93,10 +93,15 @@ func (r *Projector) finish(ctx context.Context, b *Build, status readmodel.Statu
 			return v, err
 		}
 	}
+	if err := b.runner.Run(ctx, r.log.End()); err != nil {
+		return v, err
+	}
+	if err := b.model.Finish(ctx); err != nil {
+		return v, err
+	}
 	// The live one goes on meanwhile; the last steps are short.
 	for {
-		to := r.log.End()
-		if err := b.runner.Run(ctx, to); err != nil {
+		if err := b.runner.Run(ctx, r.log.End()); err != nil {
 			return v, err
 		}
 		if b.runner.at() >= r.livePosition() {
@@ -109,9 +114,6 @@ func (r *Projector) finish(ctx context.Context, b *Build, status readmodel.Statu
 		}
 	}
 	v.Position = b.runner.at()
-	if err := b.model.Analyze(ctx); err != nil {
-		return v, err
-	}
 	if err := r.db.Switch(ctx, b.model); err != nil {
 		return v, err
 	}

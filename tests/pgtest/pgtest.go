@@ -53,7 +53,7 @@ func Database(t testing.TB) string {
 	}
 	shared.made++
 	name := fmt.Sprintf("test_%d", shared.made)
-	if err := shared.instance.exec("CREATE DATABASE " + name); err != nil {
+	if err := shared.instance.Exec("CREATE DATABASE " + name); err != nil {
 		t.Fatal(err)
 	}
 	return shared.instance.URL(name)
@@ -225,7 +225,8 @@ func (i *Instance) Close() {
 	_ = os.RemoveAll(i.dir)
 }
 
-func (i *Instance) exec(statement string) error {
+// Exec runs a statement in the instance's own database.
+func (i *Instance) Exec(statement string) error {
 	db := stdlibOpen(i.URL("postgres"))
 	defer db.Close()
 	_, err := db.Exec(statement)
