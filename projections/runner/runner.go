@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenurehq/tenure/domain"
@@ -34,6 +35,10 @@ type Runner struct {
 	Sink   projections.Sink
 	States bool // between messages are wanted
 	Logger *slog.Logger
+
+	waiters atomic.Int64  // in Await
+	hurry   chan struct{} // somebody began to wait
+	once    sync.Once
 
 	mu     sync.Mutex
 	status Status
@@ -73,8 +78,11 @@ const (
 	batchMost = 1000
 	// batchEvents is about how many events are applied at once.
 	batchEvents = 5000
-	retryFirst  = 50 * time.Millisecond
-	retryMost   = 5 * time.Second
+	// gather is how long messages are waited for that come while nobody waits for the last one: a transaction for each would cost commands
+	// more of the machine than the rows do.
+	gather     = 25 * time.Millisecond
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 5 * time.Second
 	// standbyEvery is how often a runner that stands by looks, and takeOver how long the other may stand still with work before it.
 	standbyEvery = 250 * time.Millisecond
 	takeOver     = 2 * time.Second
@@ -191,8 +199,11 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 	out := make(chan batch)
 	go func() {
 		defer close(out)
-		most := batchMost
+		most, few := batchMost, false
 		for at < to {
+			if few && to == Forever {
+				r.gather(ctx)
+			}
 			most = min(most, int(to-at))
 			var b batch
 			b.messages, b.err = next(ctx, most)
@@ -201,6 +212,7 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 					b.events += len(entry.Events)
 				}
 			}
+			few = len(b.messages) < batchMost/10
 			if n := len(b.messages); n > 0 {
 				at = b.messages[n-1].Position
 				// Of large commits fewer are taken at once.
@@ -217,6 +229,25 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 		}
 	}()
 	return out
+}
+
+// gather lets messages come together, unless somebody waits.
+func (r *Runner) gather(ctx context.Context) {
+	if r.waiters.Load() > 0 {
+		return
+	}
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-r.hurried():
+	case <-timer.C:
+	}
+}
+
+func (r *Runner) hurried() chan struct{} {
+	r.once.Do(func() { r.hurry = make(chan struct{}, 1) })
+	return r.hurry
 }
 
 // standBy waits until the other runner stands still although the log has gone on.
@@ -242,6 +273,15 @@ func (r *Runner) standBy(ctx context.Context, to domain.Position) error {
 
 // Await waits until the sink is at a position; it answers the position it got to and whether that is enough.
 func (r *Runner) Await(ctx context.Context, at domain.Position) (domain.Position, bool) {
+	if s, _ := r.Status(); s.Position >= at {
+		return s.Position, true
+	}
+	r.waiters.Add(1)
+	defer r.waiters.Add(-1)
+	select {
+	case r.hurried() <- struct{}{}:
+	default:
+	}
 	for {
 		s, moved := r.Status()
 		if s.Position >= at {
