@@ -219,7 +219,7 @@ func TestProcessHealthAndPrivateListener(t *testing.T) {
 		body string
 	}{
 		{p.url + "/healthz", http.StatusOK, "ok\n"},
-		{p.url + "/readyz", http.StatusOK, "ok\n"},
+		{p.url + "/readyz", http.StatusOK, "ok\nread model audit: running, position "},
 		{p.url + "/metrics", http.StatusNotFound, ""},
 		{p.url + "/debug/pprof/", http.StatusNotFound, ""},
 		{p.url + "/debug/pprof/cmdline", http.StatusNotFound, ""},

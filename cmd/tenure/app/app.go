@@ -323,19 +323,28 @@ func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, errors.Join(a.Engine.Err(), a.broker.healthy()))
 }
 
-// readyz: requests sent here are answered.
+// readyz: requests sent here are answered. Read models are told of and don't count: commands, checks and keys do without them.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, errors.Join(a.Engine.Fresh(), a.broker.healthy()))
+	var models []string
+	for _, p := range a.ReadModels.All() {
+		r := p.Report()
+		line := fmt.Sprintf("read model %s: %s, position %d of %d", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End)
+		if r.Err != nil {
+			line += ": " + strings.ReplaceAll(r.Err.Error(), "\n", "; ")
+		}
+		models = append(models, line)
+	}
+	answer(w, errors.Join(a.Engine.Fresh(), a.broker.healthy()), models...)
 }
 
-func answer(w http.ResponseWriter, err error) {
+func answer(w http.ResponseWriter, err error, more ...string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = fmt.Fprintln(w, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	_, _ = fmt.Fprintln(w, "ok")
+	_, _ = fmt.Fprintln(w, strings.Join(append([]string{"ok"}, more...), "\n"))
 }
 
 // warnings are what an instance admin should know.
