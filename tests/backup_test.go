@@ -205,7 +205,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		}
 	}
 	back.project(t, a.org) // it goes on
-	back.verified(t) // and its read models are made from what was put back
+	back.verified(t)       // and its read models are made from what was put back
 	t.Logf("backup under load at %d and %d, %d people registered by 4 writers", first.Position, second.Position, written.Load())
 }
 
