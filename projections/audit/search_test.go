@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -16,47 +15,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
-	"github.com/tenurehq/tenure/tests/pgtest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Close()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func databases(t *testing.T) []*readmodel.Database {
-	t.Helper()
-	files, err := readmodel.OpenSQLite(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := readmodel.OpenPostgres(t.Context(), pgtest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := []*readmodel.Database{files, server}
-	t.Cleanup(func() {
-		for _, d := range list {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	return list
-}
+func TestMain(m *testing.M) { readmodeltest.Main(m) }
 
 // longLog is all golden logs, one behind the other as if they were one: every event that was ever released.
 func longLog(t *testing.T) (list []eventstore.Folded) {
@@ -141,7 +110,7 @@ func TestRebuiltEqualsLive(t *testing.T) {
 	t.Parallel()
 	log := longLog(t)
 	hashes := map[string]bool{}
-	for _, d := range databases(t) {
+	for _, d := range readmodeltest.Both(t) {
 		live, rebuilt := generation(t, d, readmodel.Live), generation(t, d, readmodel.Scratch)
 		fill(t, live, log, 1)
 		fill(t, rebuilt, log, 1+rand.IntN(len(log)))
@@ -187,7 +156,7 @@ func TestFindIsWhatTheLogSays(t *testing.T) {
 	all := allOf(log)
 	pick := func() one { return all[rand.IntN(len(all))] }
 	maybe := func(chance int) bool { return rand.IntN(chance) == 0 }
-	for _, d := range databases(t) {
+	for _, d := range readmodeltest.Both(t) {
 		m := generation(t, d, readmodel.Live)
 		fill(t, m, log, 40)
 		found := 0
@@ -282,7 +251,7 @@ func TestPagesAreStableUnderAppends(t *testing.T) {
 	t.Parallel()
 	log := longLog(t)
 	all := allOf(log[:60])
-	for _, d := range databases(t) {
+	for _, d := range readmodeltest.Both(t) {
 		for _, oldest := range []bool{false, true} {
 			m := generation(t, d, readmodel.Scratch)
 			fill(t, m, log[:60], 60)

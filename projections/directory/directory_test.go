@@ -17,47 +17,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
-	"github.com/tenurehq/tenure/tests/pgtest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Close()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// databases are both engines.
-func databases(t *testing.T) []*readmodel.Database {
-	t.Helper()
-	files, err := readmodel.OpenSQLite(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := readmodel.OpenPostgres(t.Context(), pgtest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := []*readmodel.Database{files, server}
-	t.Cleanup(func() {
-		for _, d := range list {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	return list
-}
+func TestMain(m *testing.M) { readmodeltest.Main(m) }
 
 // history is a log of all commands that were ever released, each message with the states around it.
 func history(t *testing.T, name string) (list []eventstore.Folded) {
@@ -154,7 +123,7 @@ func TestRebuiltEqualsLive(t *testing.T) {
 	t.Parallel()
 	for i, log := range histories(t) {
 		hashes := map[string][]string{}
-		for _, d := range databases(t) {
+		for _, d := range readmodeltest.Both(t) {
 			live := generation(t, d, readmodel.Live)
 			fill(t, live, log[:rand.IntN(len(log))+1], 1)
 			fill(t, live, log, 1, 2, 7)
@@ -225,7 +194,7 @@ func TestRowsAreTheState(t *testing.T) {
 	all := histories(t)
 	for range 2 {
 		log := all[rand.IntN(len(all))]
-		for _, d := range databases(t) {
+		for _, d := range readmodeltest.Both(t) {
 			m := generation(t, d, readmodel.Live)
 			for at := 0; at < len(log); {
 				at = min(len(log), at+1+rand.IntN(len(log)/2))

@@ -12,6 +12,7 @@ import (
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 )
 
 // What the rows say about any moment of the past is what the state said then: every person, key and permission of every organization and
@@ -22,7 +23,7 @@ func TestThePastIsAsItWas(t *testing.T) {
 	for range 2 {
 		log := all[rand.IntN(len(all))]
 		catalog := log[len(log)-1].After.Catalog()
-		for _, d := range databases(t) {
+		for _, d := range readmodeltest.Both(t) {
 			m := generation(t, d, readmodel.Live)
 			fill(t, m, log, len(log))
 			for range 4 {

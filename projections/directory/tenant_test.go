@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 )
 
 // Whatever a query of an organization says, with no WHERE at all, it sees rows of that organization alone, in every table and view; of
@@ -17,7 +18,7 @@ func TestTenantBoundaryIsInTheDatabase(t *testing.T) {
 	t.Parallel()
 	for i, log := range histories(t)[:2] {
 		s := log[len(log)-1].After
-		for _, d := range databases(t) {
+		for _, d := range readmodeltest.Both(t) {
 			m := generation(t, d, readmodel.Live)
 			fill(t, m, log, len(log))
 			for org, o := range s.Orgs().All() {
@@ -103,7 +104,7 @@ func everything(t *testing.T, s readmodel.Scope, relation string) (columns []str
 func TestQueriesCanNotWrite(t *testing.T) {
 	t.Parallel()
 	log := histories(t)[0]
-	for _, d := range databases(t) {
+	for _, d := range readmodeltest.Both(t) {
 		m := generation(t, d, readmodel.Live)
 		fill(t, m, log, len(log))
 		before := canonical(t, m)

@@ -7,33 +7,23 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
-	"github.com/tenurehq/tenure/tests/pgtest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	pgtest.Close()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { readmodeltest.Main(m) }
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
@@ -42,21 +32,8 @@ const wait = 30 * time.Second
 // onBoth runs a test on both engines.
 func onBoth(t *testing.T, test func(t *testing.T, db *readmodel.Database)) {
 	t.Helper()
-	for name, open := range map[string]func(t *testing.T) (*readmodel.Database, error){
-		"sqlite": func(t *testing.T) (*readmodel.Database, error) { return readmodel.OpenSQLite(t.Context(), t.TempDir()) },
-		"postgres": func(t *testing.T) (*readmodel.Database, error) {
-			return readmodel.OpenPostgres(t.Context(), pgtest.Database(t))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db, err := open(t)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = db.Close() })
-			test(t, db)
-		})
+	for _, db := range readmodeltest.Both(t) {
+		t.Run(db.Engine(), func(t *testing.T) { test(t, db) })
 	}
 }
 
