@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections/readmodel"
@@ -87,10 +87,7 @@ func (b *Batch) add(m eventstore.Folded, entry *eventv1.Entry, e *eventv1.Event,
 	if err != nil {
 		return err
 	}
-	data, err := protojson.Marshal(shown)
-	if err != nil {
-		return err
-	}
+	data := appendJSON(nil, structpb.NewStructValue(shown))
 	stored := &eventv1.Entry{
 		CommandId: entry.CommandId, Command: entry.Command, Actor: entry.Actor, Request: entry.Request, Reason: entry.Reason,
 		Events: []*eventv1.Event{withoutVerifiers(e)},

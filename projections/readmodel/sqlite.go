@@ -163,9 +163,15 @@ func (e *sqliteFiles) scoped(ctx context.Context, h handle, s Schema, org, query
 	return eachRow(rows, err, read)
 }
 
+// unnamed: $1 is a name to SQLite, which the driver looks up for each value.
+func unnamed(rows, columns int) string {
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return row + strings.Repeat(", "+row, rows-1)
+}
+
 // insert: more rows at once gain nothing.
 func (e *sqliteFiles) insert(_ context.Context, t *Tx, table string, columns []string, rows [][]any) error {
-	return t.insertValues(table, columns, rows, 64)
+	return t.insertValues(table, columns, rows, 64, unnamed)
 }
 
 func (e *sqliteFiles) analyze(ctx context.Context, h handle, _ Schema) error {
