@@ -80,7 +80,9 @@ const (
 	batchEvents = 5000
 	// gather is how long messages are waited for that come while nobody waits for the last one: a transaction for each would cost commands
 	// more of the machine than the rows do.
-	gather     = 25 * time.Millisecond
+	gather = 25 * time.Millisecond
+	// patience is how far behind a projection that nobody waits for may fall while commands come, before it takes what it can get.
+	patience   = 2 * time.Second
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 5 * time.Second
 	// standbyEvery is how often a runner that stands by looks, and takeOver how long the other may stand still with work before it.
@@ -173,6 +175,7 @@ func (r *Runner) run(ctx context.Context, to domain.Position) error {
 		}
 		last := b.messages[len(b.messages)-1]
 		behind := projections.Checkpoint{LogID: r.Log.ID, Position: last.Position, Hash: last.Hash}
+		began := time.Now()
 		if err := r.Sink.Apply(ctx, at, behind, b.messages); err != nil {
 			return fmt.Errorf("positions %d to %d: %w", b.messages[0].Position, last.Position, err)
 		}
@@ -184,6 +187,10 @@ func (r *Runner) run(ctx context.Context, to domain.Position) error {
 				s.Time = last.Commit.Time.AsTime()
 			}
 		})
+		if to == Forever && last.Commit != nil && time.Since(last.Commit.Time.AsTime()) < patience {
+			// Commands come first: in a burst of them the rows take a tenth of a processor, and come after it.
+			r.rest(ctx, min(9*time.Since(began), patience/4))
+		}
 	}
 	return ctx.Err()
 }
@@ -202,7 +209,7 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 		most, few := batchMost, false
 		for at < to {
 			if few && to == Forever {
-				r.gather(ctx)
+				r.rest(ctx, gather)
 			}
 			most = min(most, int(to-at))
 			var b batch
@@ -231,12 +238,12 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 	return out
 }
 
-// gather lets messages come together, unless somebody waits.
-func (r *Runner) gather(ctx context.Context) {
+// rest waits, unless somebody waits for this runner.
+func (r *Runner) rest(ctx context.Context, d time.Duration) {
 	if r.waiters.Load() > 0 {
 		return
 	}
-	timer := time.NewTimer(gather)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
