@@ -12,7 +12,7 @@ import (
 // had some: both tried.
 func TestTableChanges(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{0, 1, 15, 17, 100, 5_000} {
+	for _, size := range []int{0, 1, 15, 17, 100, 5_000, 8_100} {
 		var table Table[string, int]
 		for i := range size {
 			table = table.With(fmt.Sprint(i), 0)

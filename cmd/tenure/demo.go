@@ -16,6 +16,7 @@ import (
 	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/examples"
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/internal/rpc"
 	"github.com/tenurehq/tenure/internal/tenancy"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
 )
@@ -111,6 +112,8 @@ func bearer(secret string) connect.ClientOption {
 	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 			req.Header().Set("Authorization", "Bearer "+secret)
+			// The story reads what it has just written, from read models too.
+			req.Header().Set(rpc.HeaderConsistency, "linearizable")
 			return next(ctx, req)
 		}
 	}))

@@ -25,7 +25,7 @@ func (r ReadModels) All() []*runner.Projector { return []*runner.Projector{r.Aud
 
 // settle is how long a query that asks for nothing in particular waits for a read model to be where the state is: usually some
 // milliseconds, so that who gave a command and then looks sees it. Then it takes what is there.
-const settle = 500 * time.Millisecond
+const settle = 2 * time.Second
 
 // model is a read model as new as the request wants. The answer's token is that of what the model holds.
 func (s *Server) model(ctx context.Context, p *runner.Projector) (*readmodel.Model, error) {

@@ -12,7 +12,7 @@ import (
 func TestJSONReadsAsWhatItWas(t *testing.T) {
 	t.Parallel()
 	want := map[string]any{
-		"b": "plain", "a": []any{"<&>\"\\\n\x01é\u2028", true, nil, 1.5, -3.0, 1e21, []any{}}, "": map[string]any{"z": false, "y": map[string]any{}},
+		"b": "plain", "a": []any{"<&>", "\"", "\\", "\n", "\x01", "é", "\u2028", "\x7f", true, nil, 1.5, -3.0, 1e21, []any{}}, "": map[string]any{"z": false, "y": map[string]any{}},
 	}
 	v, err := structpb.NewValue(want)
 	if err != nil {

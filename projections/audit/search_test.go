@@ -3,8 +3,10 @@ package audit
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -63,6 +65,10 @@ func longLog(t *testing.T) (list []eventstore.Folded) {
 				c.Time = list[len(list)-1].Commit.Time
 			}
 			latest = c.Time.AsTime()
+			for i, entry := range c.Entries {
+				// Golden logs do not say where commands came from.
+				entry.Request = &eventv1.RequestInfo{Ip: &eventv1.Sealed{Subject: entry.Actor.GetId(), Data: fmt.Append(nil, "10.0.0.", i)}}
+			}
 			m := eventstore.Folded{}
 			m.Position, m.Hash, m.Commit = domain.Position(len(list)+1), parent, c
 			list = append(list, m)
@@ -105,10 +111,17 @@ func generation(t *testing.T, d *readmodel.Database, status readmodel.Status) *r
 }
 
 // After every kind of event, an erasure among them, and on both engines: however the log is cut into batches, the rows are the same.
-// Seen to fail when an erasure's digests are taken away before the batch's own rows are there.
+// Where the
+// erased worked from can't be searched for any more. Fails if their digests are not taken away: tried.
 func TestRebuiltEqualsLive(t *testing.T) {
 	t.Parallel()
 	log := longLog(t)
+	erased := map[string]bool{}
+	for _, r := range allOf(log) {
+		if r.event.GetUserErased() != nil {
+			erased[r.event.UserId] = true
+		}
+	}
 	hashes := map[string]bool{}
 	for _, d := range readmodeltest.Both(t) {
 		live, rebuilt := generation(t, d, readmodel.Live), generation(t, d, readmodel.Scratch)
@@ -120,6 +133,21 @@ func TestRebuiltEqualsLive(t *testing.T) {
 				t.Fatal(err)
 			}
 			hashes[hash] = true
+			kept := 0
+			err = m.All().Query(t.Context(), func(rows *sql.Rows) error {
+				var actor, digest string
+				err := rows.Scan(&actor, &digest)
+				if erased[actor] && digest != "" {
+					t.Errorf("%s: where %s worked from can be searched for", d.Engine(), actor)
+				}
+				if digest != "" {
+					kept++
+				}
+				return err
+			}, "SELECT actor_id, ip_digest FROM {}audit")
+			if err != nil || kept == 0 || len(erased) == 0 {
+				t.Errorf("%d digests, %d erased: %v", kept, len(erased), err)
+			}
 		}
 	}
 	if len(hashes) != 1 {

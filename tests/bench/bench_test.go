@@ -11,7 +11,7 @@ import (
 
 // tiny shows that every measurement still runs.
 var tiny = sizes{
-	orgs: 30, membersPerOrg: 20, orgsPerPerson: 2, projectsPerOrg: 2, keysPerProject: 5, replayed: 900,
+	orgs: 30, membersPerOrg: 20, orgsPerPerson: 2, projectsPerOrg: 2, keysPerProject: 5, replayed: 900, audited: 900,
 	round: 15 * time.Millisecond, rounds: 1,
 }
 

@@ -155,7 +155,7 @@ func rebuilding(s sizes, db *readmodel.Database, l *auditLog) []row {
 	var batches []*audit.Batch
 	var ends []projections.Checkpoint
 	next := must(l.log().Open(ctx, projections.Checkpoint{}, false))
-	end, events := l.State().Position/2, 0
+	end, events := max(1, l.State().Position/2), 0
 	for at := domain.Position(0); at < end; {
 		list := must(next(ctx, int(min(50, end-at))))
 		for _, m := range list {
