@@ -280,7 +280,8 @@ func ignoreGone(err error) error {
 }
 
 // A request that names a position waits for the read model, for a bounded time, and is then told how far it is; one that names none is
-// answered with what is there. Seen to fail when model ignores what the call wanted.
+// answered with what is there. Fails if model takes what is there in the end,
+// whatever the call wanted: tried.
 func TestReadModelsAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := apiStart(t, nil)
