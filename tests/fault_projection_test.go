@@ -68,7 +68,7 @@ func TestFaultPostgresAway(t *testing.T) {
 		fmt.Sprintf("%.0f commands/s with it, %.0f without; read models caught up %s after it was back", with, without, caughtUp.Round(time.Millisecond)))
 }
 
-// PostgreSQL crashes again and again in the middle of transactions. Seen to fail when the checkpoint is moved in a transaction of its own.
+// PostgreSQL crashes again and again in the middle of transactions.
 func TestFaultPostgresCrashes(t *testing.T) {
 	t.Parallel()
 	postgres, dir := pgtest.Own(t), t.TempDir()

@@ -174,8 +174,7 @@ func (c *crashing) Apply(ctx context.Context, from, to projections.Checkpoint, m
 	return c.Sink.Apply(ctx, from, to, messages)
 }
 
-// However often a projector ends, before the write, before the commit or behind it, every position is applied once. Seen to fail when
-// the checkpoint is moved behind the rows in a transaction of its own, and when run goes on from memory instead of the checkpoint.
+// However often a projector ends, before the write, before the commit or behind it, every position is applied once.
 func TestRunnerOverCrashes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db *readmodel.Database) {
@@ -231,8 +230,8 @@ func TestCheckpointRefusesRepeatedDelivery(t *testing.T) {
 	})
 }
 
-// Two runners on one read model write nothing twice; when one ends the other takes over. Seen to fail as above, and with a runner that
-// gives up when the checkpoint has moved.
+// Two runners on one read model write nothing twice; when one ends the other takes over. Fails with a
+// runner that gives up when the checkpoint has moved: tried.
 func TestTwoRunners(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db *readmodel.Database) {
@@ -280,8 +279,8 @@ func TestTwoRunners(t *testing.T) {
 	})
 }
 
-// An event that can't be applied stops the projection where it is, loudly, also if it panics; nothing behind it is applied. Seen to
-// fail when Run goes on behind an error, and without the recover.
+// An event that can't be applied stops the projection where it is, loudly, also if it panics; nothing behind it is applied. Ends the test
+// program without the recover: tried.
 func TestPoisonStopsTheProjection(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db *readmodel.Database) {
@@ -412,7 +411,7 @@ func TestNewVersionRebuildsItself(t *testing.T) {
 	})
 }
 
-// Verify finds a row that is not what the log says, and drops what it built. Seen to fail with count(*) for a hash.
+// Verify finds a row that is not what the log says, and drops what it built. A hash that is always the same does not find it.
 func TestVerifyFindsADifference(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, db *readmodel.Database) {
