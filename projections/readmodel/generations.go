@@ -156,6 +156,17 @@ func (d *Database) setStatus(ctx context.Context, g Generation) error {
 	return d.wrap(err)
 }
 
+// Keep makes a scratch generation one that is to take the place of the live one.
+func (d *Database) Keep(ctx context.Context, m *Model) error {
+	g := m.Generation
+	g.Status = Building
+	if err := d.setStatus(ctx, g); err != nil {
+		return err
+	}
+	m.Status = Building
+	return nil
+}
+
 // Switch makes a generation the live one in one step, and retires the one before.
 func (d *Database) Switch(ctx context.Context, m *Model) error {
 	h := d.control
@@ -194,7 +205,7 @@ func (d *Database) Drop(ctx context.Context, name string, unwanted func(Generati
 	return nil
 }
 
-// checkpoint reads one row.
+// scanCheckpoint reads the row of a checkpoint.
 func scanCheckpoint(row *sql.Row) (c projections.Checkpoint, err error) {
 	var position int64
 	var hash string

@@ -65,8 +65,8 @@ type Projector struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	// changing lets one at a time change what runs.
-	changing sync.Mutex
+	// changing lets one at a time change what runs, beginning one begin a build. Neither is held by who reads.
+	changing, beginning sync.Mutex
 
 	mu       sync.Mutex
 	live     *running // nil until there is a live generation
@@ -126,7 +126,7 @@ func (r *Projector) look() error {
 	var live *readmodel.Generation
 	resume, waste := false, false
 	for i, g := range list {
-		waste = waste || wasted(g)
+		waste = waste || r.wasted(g)
 		switch {
 		case g.Status == readmodel.Live:
 			live = &list[i]
@@ -151,7 +151,7 @@ func (r *Projector) look() error {
 	}
 	if waste {
 		// What a process left that ended before it could drop it.
-		if err := r.db.Drop(r.ctx, r.Name(), wasted); err != nil {
+		if err := r.db.Drop(r.ctx, r.Name(), r.wasted); err != nil {
 			return err
 		}
 	}
@@ -166,8 +166,11 @@ func (r *Projector) look() error {
 }
 
 // wasted tells whether a generation is good for nothing any more.
-func wasted(g readmodel.Generation) bool {
+func (r *Projector) wasted(g readmodel.Generation) bool {
 	switch g.Status {
+	case readmodel.Building:
+		// Begun by a version that was replaced before it was done: nobody goes on with it, and it would not hear of erasures.
+		return g.Version < r.p.Schema.Version
 	case readmodel.Retired:
 		return time.Since(g.Changed) > Grace
 	case readmodel.Scratch:

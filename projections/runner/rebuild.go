@@ -48,17 +48,22 @@ var ErrBuilding = errors.New("a build is under way")
 var ErrDiffers = errors.New("live and rebuilt are not the same")
 
 // Rebuild builds a generation anew, or goes on with one that was interrupted, and makes it the live one once it is not behind the
-// one that is. With verify it does so only if both are the same at the same position. It does not end with the caller's context.
-func (r *Projector) Rebuild(verify bool) (*Build, error) { return r.build(readmodel.Building, verify) }
+// one that is. With verify it does so only if both are the same at the same position: until they are known to be, what is built is
+// scratch, which nothing goes on with. It does not end with the caller's context.
+func (r *Projector) Rebuild(verify bool) (*Build, error) { return r.build(verify, true) }
 
 // Verify builds a generation up to where the live one is, compares, and drops it.
-func (r *Projector) Verify() (*Build, error) { return r.build(readmodel.Scratch, true) }
+func (r *Projector) Verify() (*Build, error) { return r.build(true, false) }
 
-func (r *Projector) build(status readmodel.Status, verify bool) (*Build, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.building != nil && !r.building.ended() {
+func (r *Projector) build(verify, replace bool) (*Build, error) {
+	r.beginning.Lock()
+	defer r.beginning.Unlock()
+	if b := r.Building(); b != nil && !b.ended() {
 		return nil, ErrBuilding
+	}
+	status := readmodel.Building
+	if verify {
+		status = readmodel.Scratch
 	}
 	ctx, stop := context.WithCancel(r.ctx)
 	b := &Build{began: time.Now(), stop: stop, done: make(chan struct{})}
@@ -72,24 +77,29 @@ func (r *Projector) build(status readmodel.Status, verify bool) (*Build, error) 
 		b.from = c.Position
 		b.runner.set(func(s *Status) { s.Position = c.Position })
 	}
+	r.mu.Lock()
 	r.building = b
+	r.mu.Unlock()
 	r.done.Go(func() {
 		defer close(b.done)
 		defer stop()
-		b.result, b.err = r.finish(ctx, b, status, verify)
+		b.result, b.err = r.finish(ctx, b, verify, replace)
 	})
 	return b, nil
 }
 
 // finish builds, compares and switches.
-func (r *Projector) finish(ctx context.Context, b *Build, status readmodel.Status, verify bool) (v Verdict, err error) {
+func (r *Projector) finish(ctx context.Context, b *Build, verify, replace bool) (v Verdict, err error) {
 	defer func() {
-		if status == readmodel.Scratch || errors.Is(err, ErrDiffers) {
+		if b.model.Status == readmodel.Scratch {
 			err = errors.Join(err, r.db.Drop(context.WithoutCancel(ctx), r.Name(), func(g readmodel.Generation) bool { return g.Number == b.model.Number }))
 		}
 	}()
 	if verify {
-		if v, err = r.compare(ctx, b); err != nil || status == readmodel.Scratch {
+		if v, err = r.compare(ctx, b); err != nil || !replace {
+			return v, err
+		}
+		if err := r.db.Keep(ctx, b.model); err != nil {
 			return v, err
 		}
 	}
@@ -144,9 +154,6 @@ func (r *Projector) compare(ctx context.Context, b *Build) (v Verdict, err error
 	at, hash, err := live.Canonical(ctx)
 	if err != nil {
 		return v, err
-	}
-	if b.from > at.Position {
-		return v, fmt.Errorf("an interrupted build is at %d already, and the live one at %d; rebuild without verifying, then verify", b.from, at.Position)
 	}
 	if err := b.runner.Run(ctx, at.Position); err != nil {
 		return v, err

@@ -121,15 +121,16 @@ func (r *Runner) Run(ctx context.Context, to domain.Position) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		before, _ := r.Status()
 		err := r.run(ctx, to)
+		if errors.Is(err, projections.ErrCheckpointMoved) && ctx.Err() == nil {
+			if err = r.standBy(ctx, to); err == nil {
+				wait = retryFirst / 2
+				continue
+			}
+		}
 		after, _ := r.Status()
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, projections.ErrCheckpointMoved):
-			if err := r.standBy(ctx, to); err != nil && !errors.Is(err, projections.ErrTransient) {
-				return err
-			}
-			wait = retryFirst / 2
 		case errors.Is(err, projections.ErrTransient):
 			if after.Position > before.Position {
 				wait = retryFirst
