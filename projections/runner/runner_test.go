@@ -466,6 +466,81 @@ func TestVerifyFindsADifference(t *testing.T) {
 	})
 }
 
+// What was to be verified and was interrupted is not gone on with: it would take the live one's place without a comparison. Fails if
+// it is built as one that need not be verified: tried.
+func TestInterruptedVerificationGoesNowhere(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, db *readmodel.Database) {
+		l := newLog(200)
+		var slow atomic.Bool
+		p := numbering(1, func(*readmodel.Tx, []eventstore.Folded) error {
+			if slow.Load() {
+				time.Sleep(5 * time.Millisecond)
+			}
+			return nil
+		})
+		projector := Start(p, db, l.log(), silent)
+		await(t, projector, 200)
+		slow.Store(true)
+		b, err := projector.Rebuild(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b.Progress().Position < 20 {
+			time.Sleep(time.Millisecond)
+		}
+		projector.Close()
+		slow.Store(false)
+		projector = Start(p, db, l.log(), silent)
+		defer projector.Close()
+		await(t, projector, 200)
+		if err := projector.look(); err != nil { // what it does every second
+			t.Fatal(err)
+		}
+		if again := projector.Building(); again != nil {
+			t.Errorf("it is gone on with: %+v", again.Progress())
+		}
+		if b, err = projector.Rebuild(true); err != nil {
+			t.Fatal(err)
+		}
+		<-b.Done()
+		if v, err := b.Result(); err != nil || v.Live != v.Built || v.Live == "" {
+			t.Errorf("asked again: %+v, %v", v, err)
+		}
+		if g := projector.Report().Generation; g.Number == 1 || g.Status != readmodel.Live {
+			t.Errorf("%+v", g)
+		}
+	})
+}
+
+// broken is a sink that somebody else moves, and that then can't be read any more.
+type broken struct{ asked atomic.Int64 }
+
+var errBroken = errors.New("the table is gone")
+
+func (b *broken) Checkpoint(context.Context) (projections.Checkpoint, error) {
+	if b.asked.Add(1) > 1 {
+		return projections.Checkpoint{}, errBroken
+	}
+	return projections.Checkpoint{}, nil
+}
+
+func (b *broken) Apply(context.Context, projections.Checkpoint, projections.Checkpoint, []eventstore.Folded) error {
+	return projections.ErrCheckpointMoved
+}
+
+// A runner that stands by stops as loudly as one that runs. Fails if Run answers what standBy met without saying so: tried.
+func TestStandbyStopsLoudly(t *testing.T) {
+	t.Parallel()
+	r := &Runner{Name: "broken", Log: newLog(3).log(), Sink: &broken{}, Logger: silent}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	err := r.Run(ctx, Forever)
+	if s, _ := r.Status(); !errors.Is(err, errBroken) || s.Phase != Stopped || !errors.Is(s.Err, errBroken) {
+		t.Errorf("%v, %+v", err, s)
+	}
+}
+
 // A comparison at the very beginning compares nothing, and ends. Seen to hang when 0 stood for no end.
 func TestVerifyAtTheBeginning(t *testing.T) {
 	t.Parallel()
