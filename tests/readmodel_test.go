@@ -339,7 +339,12 @@ func TestKeyUsage(t *testing.T) {
 	get := func(server *apiServer) *tenurev1.KeyUsage {
 		return apiOK[*tenurev1.GetKeyResponse](t, server.admin(), &tenurev1.GetKeyRequest{KeyId: a.projectKey.id}).Key.Usage
 	}
-	get(s) // stores what waits there
+	if usage := get(s); len(usage.GetDays()) != 2 || usage.Days[0].Uses != 100 {
+		t.Errorf("before it is stored: %v", usage)
+	}
+	if err := s.ReadModels.Usage.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for name, server := range map[string]*apiServer{"one": s, "other": other} {
 		usage := get(server)
 		if len(usage.GetDays()) != 2 || usage.Days[0].Uses != 100 || usage.Days[1].Uses != 10 || usage.Days[0].Day != at.UTC().Format(time.DateOnly) ||

@@ -178,6 +178,10 @@ func (s *Server) ExportAudit(ctx context.Context, req *tenurev1.ExportAuditReque
 		if err != nil {
 			return err
 		}
+		// A rebuild may have taken the place of what was read so far, and that is soon no more.
+		if m, err = s.ReadModels.Audit.Await(ctx, end.Position); err != nil {
+			return err
+		}
 		found, err := audit.Find(ctx, m, search)
 		if err != nil {
 			return readError(err)

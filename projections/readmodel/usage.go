@@ -65,16 +65,6 @@ func (d *Database) Usage(ctx context.Context, keys []string, from int64) ([]Use,
 	return list, d.wrap(err)
 }
 
-// UsedSince answers which of some keys were used from a day on.
-func (d *Database) UsedSince(ctx context.Context, keys []string, from int64) (map[string]bool, error) {
-	used := map[string]bool{}
-	list, err := d.Usage(ctx, keys, from)
-	for _, u := range list {
-		used[u.Key] = true
-	}
-	return used, err
-}
-
 // DropUsage forgets uses in front of a day.
 func (d *Database) DropUsage(ctx context.Context, before int64) error {
 	h := d.control

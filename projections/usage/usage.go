@@ -3,8 +3,10 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,25 +39,21 @@ type Recorder struct {
 }
 
 type shard struct {
-	mu   sync.Mutex
-	uses map[use]*count
-}
-
-type use struct {
-	key string
-	day int64
+	mu sync.Mutex
+	// uses by key, of few days each.
+	uses map[string][]count
 }
 
 type count struct {
-	uses int64
-	last int64 // microseconds
+	day, uses int64
+	last      int64 // microseconds
 }
 
 // Start collects until Close.
 func Start(db *readmodel.Database, clock func() time.Time, logger *slog.Logger) *Recorder {
 	r := &Recorder{db: db, clock: clock, logger: logger, stop: make(chan struct{}), ended: make(chan struct{})}
 	for i := range r.shards {
-		r.shards[i].uses = map[use]*count{}
+		r.shards[i].uses = map[string][]count{}
 	}
 	go r.keep()
 	return r
@@ -66,24 +64,27 @@ func DayOf(t time.Time) int64 { return t.Unix() / 86400 }
 
 // Used counts uses of a key.
 func (r *Recorder) Used(key string, uses int64, at time.Time) {
-	s := &r.shards[sum(key)%shards]
-	u := use{key, DayOf(at)}
+	s, day := r.shard(key), DayOf(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.uses[u]
-	if c == nil {
-		if len(s.uses) >= waitingMost/shards {
-			r.mu.Lock()
-			r.dropped += uses
-			r.mu.Unlock()
+	days := s.uses[key]
+	for i := range days {
+		if days[i].day == day {
+			days[i].uses += uses
+			days[i].last = max(days[i].last, at.UnixMicro())
 			return
 		}
-		c = &count{}
-		s.uses[u] = c
 	}
-	c.uses += uses
-	c.last = max(c.last, at.UnixMicro())
+	if days == nil && len(s.uses) >= waitingMost/shards {
+		r.mu.Lock()
+		r.dropped += uses
+		r.mu.Unlock()
+		return
+	}
+	s.uses[key] = append(days, count{day, uses, at.UnixMicro()})
 }
+
+func (r *Recorder) shard(key string) *shard { return &r.shards[sum(key)%shards] }
 
 func sum(key string) (h uint32) {
 	for i := range len(key) {
@@ -133,10 +134,12 @@ func (r *Recorder) Flush(ctx context.Context) error {
 		s := &r.shards[i]
 		s.mu.Lock()
 		taken := s.uses
-		s.uses = make(map[use]*count, len(taken))
+		s.uses = make(map[string][]count, len(taken))
 		s.mu.Unlock()
-		for u, c := range taken {
-			list = append(list, readmodel.Use{Key: u.key, Day: u.day, Uses: c.uses, LastUsed: time.UnixMicro(c.last)})
+		for key, days := range taken {
+			for _, c := range days {
+				list = append(list, c.use(key))
+			}
 		}
 	}
 	if len(list) == 0 {
@@ -151,11 +154,13 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	return err
 }
 
-// Days answers stored uses of keys from a day on, by key, oldest first, with what waits in memory added.
+func (c count) use(key string) readmodel.Use {
+	return readmodel.Use{Key: key, Day: c.day, Uses: c.uses, LastUsed: time.UnixMicro(c.last).UTC()}
+}
+
+// Days answers stored uses of keys from a day on, by key, oldest first, with what waits here added. What other servers have not stored
+// yet is missing, and for a moment what is being stored.
 func (r *Recorder) Days(ctx context.Context, keys []string, from int64) (map[string][]readmodel.Use, error) {
-	if err := r.Flush(ctx); err != nil {
-		return nil, err
-	}
 	list, err := r.db.Usage(ctx, keys, from)
 	if err != nil {
 		return nil, err
@@ -164,7 +169,31 @@ func (r *Recorder) Days(ctx context.Context, keys []string, from int64) (map[str
 	for _, u := range list {
 		days[u.Key] = append(days[u.Key], u)
 	}
+	for _, key := range keys {
+		s := r.shard(key)
+		s.mu.Lock()
+		waiting := slices.Clone(s.uses[key])
+		s.mu.Unlock()
+		for _, c := range waiting {
+			if c.day >= from {
+				days[key] = added(days[key], c.use(key))
+			}
+		}
+	}
 	return days, nil
+}
+
+// added adds uses to those of their day, in order of days.
+func added(days []readmodel.Use, u readmodel.Use) []readmodel.Use {
+	i, found := slices.BinarySearchFunc(days, u.Day, func(d readmodel.Use, day int64) int { return cmp.Compare(d.Day, day) })
+	if !found {
+		return slices.Insert(days, i, u)
+	}
+	days[i].Uses += u.Uses
+	if u.LastUsed.After(days[i].LastUsed) {
+		days[i].LastUsed = u.LastUsed
+	}
+	return days
 }
 
 // Close stores what was collected and ends.
