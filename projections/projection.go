@@ -8,7 +8,14 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
+	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
+
+// Opener reads what was sealed under a field's name; of an erased person it reads Erased.
+type Opener func(ctx context.Context, sealed *eventv1.Sealed, field string) (string, error)
+
+// Erased stands where personal data was.
+const Erased = "<erased>"
 
 // Checkpoint is the last applied position of a log, with that message's hash; the zero one is in front of the first.
 type Checkpoint struct {

@@ -23,7 +23,7 @@ var mayImport = map[string]struct {
 }{
 	"domain":                              {"the rules know nobody: no I/O, no clock", []string{events}},
 	"eventstore":                          {"the log stores events and knows no use case", []string{"domain", events}},
-	"projections":                         {"what a projection is: a reader of the log", []string{"domain", "eventstore"}},
+	"projections":                         {"what a projection is: a reader of the log", []string{"domain", "eventstore", events}},
 	"projections/readmodel":               {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
 	"projections/readmodel/readmodeltest": {"databases for tests of read models", []string{"projections/readmodel", "tests/pgtest"}},
 	"projections/runner":                  {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},

@@ -87,7 +87,7 @@ func (s *Server) auditSearch(org, project string, f *tenurev1.AuditFilter) (audi
 	search := audit.Search{
 		Org: domain.OrgID(org), Project: domain.ProjectID(project),
 		Actor: f.GetActorId(), EventType: f.GetEventType(), Command: f.GetCommand(), CommandID: f.GetCommandId(), User: f.GetUserId(), Key: f.GetKeyId(),
-		Resource: f.GetResourceId(), IPDigest: s.personal().IPDigest(f.GetIp()), Since: timeOf(f.GetSince()), Until: timeOf(f.GetUntil()),
+		Resource: f.GetResourceId(), IPDigest: s.Personal.IPDigest(f.GetIp()), Since: timeOf(f.GetSince()), Until: timeOf(f.GetUntil()),
 		From: domain.Position(f.GetFromPosition()), To: domain.Position(f.GetToPosition()),
 	}
 	switch {
@@ -99,10 +99,6 @@ func (s *Server) auditSearch(org, project string, f *tenurev1.AuditFilter) (audi
 		return search, domain.Invalidf("filter.event_type", domain.InvalidField, "no type of event begins with %q; types are such as ProjectTransferred and KeyRevoked", search.EventType)
 	}
 	return search, nil
-}
-
-func (s *Server) personal() audit.Personal {
-	return audit.Personal{Open: s.openSealed, Digest: func(content string) []byte { return s.Vault.Fingerprint([]byte(content)) }}
 }
 
 // auditReader is who reads, and what of, after asking whether they may.

@@ -2,13 +2,12 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tenurehq/tenure/domain"
-	"github.com/tenurehq/tenure/internal/sealing"
+	"github.com/tenurehq/tenure/projections"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
@@ -134,21 +133,14 @@ func (s *Server) openUser(ctx context.Context, u *domain.User) (email, name stri
 }
 
 // erased stands where personal data was.
-const erased = "<erased>"
+const erased = projections.Erased
 
 func (s *Server) open(ctx context.Context, v domain.Sealed, field string) (string, error) {
 	return s.openSealed(ctx, v.Stored(), field)
 }
 
 func (s *Server) openSealed(ctx context.Context, v *eventv1.Sealed, field string) (string, error) {
-	if s.Engine.State().Erased().Has(v.GetSubject()) {
-		// Its key may not be destroyed yet.
-		return erased, nil
-	}
-	text, err := s.Vault.Open(ctx, v, field)
-	if errors.Is(err, sealing.ErrErased) {
-		return erased, nil
-	}
+	text, err := s.Personal.Open(ctx, v, field)
 	if err != nil {
 		return "", domain.Errorf(domain.CodeUnavailable, "SEALING_UNAVAILABLE", "personal data can't be read now; try again").Because(err)
 	}

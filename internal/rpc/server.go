@@ -18,6 +18,7 @@ import (
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/internal/keyring"
 	"github.com/tenurehq/tenure/internal/sealing"
+	"github.com/tenurehq/tenure/projections/audit"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
 )
 
@@ -25,8 +26,10 @@ import (
 type Config struct {
 	Engine *engine.Engine
 	Vault  *sealing.Vault
-	Ring   *keyring.Ring
-	Admin  AdminKey
+	// Personal reads what is sealed, and digests what is searched for, as the projections do.
+	Personal audit.Personal
+	Ring     *keyring.Ring
+	Admin    AdminKey
 	// Throttle slows down addresses that fail to authenticate.
 	Throttle *edge.Throttle
 	Metrics  *edge.Metrics

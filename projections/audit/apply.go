@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
 	"github.com/tenurehq/tenure/projections/runner"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -17,18 +18,14 @@ import (
 
 // Personal reads what is sealed.
 type Personal struct {
-	// Open reads a value that was sealed under a field's name; what was erased reads Erased.
-	Open func(ctx context.Context, sealed *eventv1.Sealed, field string) (string, error)
+	Open projections.Opener
 	// Digest is a keyed digest, by which what is not shown can be found.
 	Digest func(content string) []byte
 }
 
-// Erased is what Open reads of an erased person.
-const Erased = "<erased>"
-
 // IPDigest is how an address is searched for.
 func (p Personal) IPDigest(ip string) string {
-	if ip == "" || ip == Erased {
+	if ip == "" || ip == projections.Erased {
 		return ""
 	}
 	return hex.EncodeToString(p.Digest("ip " + ip))

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/projections"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
@@ -20,8 +21,7 @@ type Reader struct {
 	Place domain.Place
 	// Instance tells that the reader is an instance admin, who sees everything.
 	Instance bool
-	// Open reads sealed personal data that was sealed under a field's name; what was erased reads "<erased>".
-	Open func(ctx context.Context, sealed *eventv1.Sealed, field string) (string, error)
+	Open     projections.Opener
 }
 
 // Records are the events of a commit that belong to the reader's place, in order. A project's history follows the project

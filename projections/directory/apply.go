@@ -6,19 +6,13 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
 	"github.com/tenurehq/tenure/projections/runner"
-	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
-// Opener reads what is sealed; what was erased reads Erased.
-type Opener func(ctx context.Context, sealed *eventv1.Sealed, field string) (string, error)
-
-// Erased is what an Opener reads of an erased person.
-const Erased = "<erased>"
-
 // Projection is the directory.
-func Projection(open Opener) runner.Projection {
+func Projection(open projections.Opener) runner.Projection {
 	return runner.Projection{Schema: Schema(), States: true, Apply: func(ctx context.Context, tx *readmodel.Tx, messages []eventstore.Folded) error {
 		b := newBatch()
 		for _, m := range messages {
@@ -99,7 +93,7 @@ func (b *batch) people(before, after *domain.State) {
 	}
 }
 
-func (b *batch) write(ctx context.Context, tx *readmodel.Tx, open Opener) error {
+func (b *batch) write(ctx context.Context, tx *readmodel.Tx, open projections.Opener) error {
 	for _, n := range nouns {
 		condition := ""
 		for k, column := range n.keys() {
@@ -126,7 +120,7 @@ func (b *batch) write(ctx context.Context, tx *readmodel.Tx, open Opener) error 
 	return b.writePeople(ctx, tx, open)
 }
 
-func (b *batch) writePeople(ctx context.Context, tx *readmodel.Tx, open Opener) error {
+func (b *batch) writePeople(ctx context.Context, tx *readmodel.Tx, open projections.Opener) error {
 	var gone, rows [][]any
 	for id, u := range b.changed {
 		if b.old[id] {
@@ -144,7 +138,7 @@ func (b *batch) writePeople(ctx context.Context, tx *readmodel.Tx, open Opener) 
 		if err != nil {
 			return err
 		}
-		if email == Erased || name == Erased {
+		if email == projections.Erased || name == projections.Erased {
 			continue // the log goes on to say so
 		}
 		rows = append(rows, []any{string(id), email, name, fold(email, name)})

@@ -27,7 +27,9 @@ type engine interface {
 	create(ctx context.Context, name string, number int) error
 	// drop removes a generation with all of its rows.
 	drop(ctx context.Context, name string, number int) error
-	// made locks out who would make the same generation, and tells whether it is made.
+	// lock lets no other server change what there is until the transaction ends.
+	lock(ctx context.Context, tx *sql.Tx) error
+	// made tells whether a generation's tables are there.
 	made(ctx context.Context, tx *sql.Tx, h handle) (bool, error)
 	// protect are the statements that set the boundary between organizations on a table.
 	protect(h handle, table, tenant string) []string
@@ -93,11 +95,9 @@ var migrations = []string{
 func (d *Database) migrate(ctx context.Context) error {
 	h := d.control
 	return inTx(ctx, h.write, func(tx *sql.Tx) error {
-		if d.engine.name() == "postgres" {
-			// Servers that start at once must not do it twice.
-			if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(8316292)"); err != nil {
-				return err
-			}
+		// Servers that start at once must not do it twice.
+		if err := d.engine.lock(ctx, tx); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, h.text("CREATE TABLE IF NOT EXISTS {}migrations (number BIGINT NOT NULL)")); err != nil {
 			return err

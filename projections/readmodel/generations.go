@@ -117,6 +117,9 @@ func (d *Database) Make(ctx context.Context, s Schema, status Status) (*Model, e
 
 // fill makes the tables of a generation, unless another server has just done so.
 func (d *Database) fill(ctx context.Context, tx *sql.Tx, m *Model) error {
+	if err := d.engine.lock(ctx, tx); err != nil {
+		return err
+	}
 	if made, err := d.engine.made(ctx, tx, m.handle); made || err != nil {
 		return err
 	}

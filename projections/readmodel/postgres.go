@@ -20,6 +20,9 @@ const reader = "tenure_reader"
 // publicSchema holds what controls the read models, and views of the live generations under names that stay.
 const publicSchema = "tenure"
 
+// lockStatement lets one transaction of all servers at a time change what there is; the number is Tenure's own.
+const lockStatement = "SELECT pg_advisory_xact_lock(8316292)"
+
 type postgres struct{ db *sql.DB }
 
 // OpenPostgres opens the read models in a database. The user must own the database, or be allowed to create schemas in it; to set
@@ -51,7 +54,7 @@ func OpenPostgres(ctx context.Context, url string) (*Database, error) {
 func (e *postgres) prepare(ctx context.Context) error {
 	return inTx(ctx, e.db, func(tx *sql.Tx) error {
 		for _, statement := range []string{
-			"SELECT pg_advisory_xact_lock(8316292)",
+			lockStatement,
 			"CREATE SCHEMA IF NOT EXISTS " + publicSchema,
 			`DO $$ BEGIN
 				IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '` + reader + `') THEN CREATE ROLE ` + reader + ` NOLOGIN; END IF;
@@ -83,7 +86,7 @@ func (e *postgres) open(_ context.Context, name string, number int) (handle, err
 
 func (e *postgres) create(ctx context.Context, name string, number int) error {
 	return inTx(ctx, e.db, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(8316292)"); err != nil {
+		if err := e.lock(ctx, tx); err != nil {
 			return err
 		}
 		schema := schemaOf(name, number)
@@ -99,10 +102,12 @@ func (e *postgres) drop(ctx context.Context, name string, number int) error {
 
 func (e *postgres) close() error { return e.db.Close() }
 
+func (e *postgres) lock(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, lockStatement)
+	return err
+}
+
 func (e *postgres) made(ctx context.Context, tx *sql.Tx, h handle) (made bool, err error) {
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(8316292)"); err != nil {
-		return false, err
-	}
 	err = tx.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", h.prefix+"checkpoint").Scan(&made)
 	return made, err
 }
@@ -134,7 +139,7 @@ func (e *postgres) view(_ handle, v View) []string {
 // publish makes views in the schema tenure: DROP and CREATE in one transaction, because another version may have other columns.
 func (e *postgres) publish(ctx context.Context, h handle, s Schema) error {
 	return inTx(ctx, e.db, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(8316292)"); err != nil {
+		if err := e.lock(ctx, tx); err != nil {
 			return err
 		}
 		publish := func(name, tenant string) error {

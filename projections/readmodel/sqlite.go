@@ -125,6 +125,9 @@ func (e *sqliteFiles) close() error {
 	return errors.Join(errs...)
 }
 
+// lock: the files have one writer.
+func (e *sqliteFiles) lock(context.Context, *sql.Tx) error { return nil }
+
 func (e *sqliteFiles) made(ctx context.Context, tx *sql.Tx, _ handle) (made bool, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_master WHERE name = 'checkpoint'").Scan(&made)
 	return made, err

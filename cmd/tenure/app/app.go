@@ -243,7 +243,7 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	registerAccessLog(metrics.Registerer(), a.access)
 	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
 	api, err := rpc.NewHandler(rpc.Config{
-		Engine: a.Engine, Vault: a.vault, Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
+		Engine: a.Engine, Vault: a.vault, Personal: a.personal(), Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
 		AccessLog: a.access, Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
 		Servers: a.older, ReadModels: a.ReadModels,
 	})

@@ -35,9 +35,8 @@ func (a *App) startReadModels(ctx context.Context) (err error) {
 	recorder := usage.Start(db, a.cfg.now, a.cfg.Logger)
 	a.closers = append(a.closers, recorder.Close)
 	log := runner.Log{ID: a.Engine.State().Instance.LogID, Open: a.follow, End: func() domain.Position { return a.Engine.State().Position }}
-	personal := audit.Personal{Open: a.open, Digest: func(content string) []byte { return a.vault.Fingerprint([]byte(content)) }}
 	a.ReadModels = rpc.ReadModels{
-		Audit:     runner.Start(audit.Projection(personal), db, log, a.cfg.Logger),
+		Audit:     runner.Start(audit.Projection(a.personal()), db, log, a.cfg.Logger),
 		Directory: runner.Start(directory.Projection(a.open), db, log, a.cfg.Logger),
 		Usage:     recorder, Database: db,
 	}
@@ -71,18 +70,24 @@ func transient(err error) error {
 	return fmt.Errorf("%w: %w", projections.ErrTransient, err)
 }
 
-// open reads what is sealed, for a projection.
+// personal is how what is personal is read and searched for.
+func (a *App) personal() audit.Personal {
+	return audit.Personal{Open: a.open, Digest: func(content string) []byte { return a.vault.Fingerprint([]byte(content)) }}
+}
+
+// open reads what is sealed. Trouble that passes by itself is transient.
 func (a *App) open(ctx context.Context, sealed *eventv1.Sealed, field string) (string, error) {
 	if sealed == nil {
 		return "", nil
 	}
 	if a.Engine.State().Erased().Has(sealed.Subject) {
-		return directory.Erased, nil
+		// Its key may not be destroyed yet.
+		return projections.Erased, nil
 	}
 	text, err := a.vault.Open(ctx, sealed, field)
 	switch {
 	case errors.Is(err, sealing.ErrErased):
-		return directory.Erased, nil
+		return projections.Erased, nil
 	case errors.Is(err, sealing.ErrUnreadable), errors.Is(err, sealing.ErrSubject):
 		return "", err
 	case err != nil:
