@@ -218,6 +218,21 @@ func (c *Catalog) NamesAt(level Level, s PermissionSet) []string {
 	return c.Names(s.And(c.allProject))
 }
 
+// Set is the set of permissions with these names at their levels; names that can't be held any more are left out.
+func (c *Catalog) Set(org, project []string) (set PermissionSet) {
+	for level, names := range map[Level][]string{OrgLevel: org, ProjectLevel: project} {
+		for _, name := range names {
+			if p := c.Parse(level, name); p != 0 {
+				set = set.with(p)
+			}
+		}
+	}
+	return set
+}
+
+// All are the permissions of both levels that can be held.
+func (c *Catalog) All() PermissionSet { return c.all }
+
 // namesakes visits, for every name, the permissions that have it.
 func (c *Catalog) namesakes() iter.Seq[PermissionSet] {
 	return func(yield func(PermissionSet) bool) {

@@ -50,18 +50,3 @@ func (p Past) State() *State {
 	s.orgs = s.orgs.With(org.ID, &org)
 	return s.Loaded()
 }
-
-// Set is the set of permissions with these names at their levels; names that can't be held any more are left out.
-func (c *Catalog) Set(org, project []string) (set PermissionSet) {
-	for level, names := range map[Level][]string{OrgLevel: org, ProjectLevel: project} {
-		for _, name := range names {
-			if p := c.Parse(level, name); p != 0 {
-				set = set.with(p)
-			}
-		}
-	}
-	return set
-}
-
-// All are the permissions of both levels that can be held.
-func (c *Catalog) All() PermissionSet { return c.all }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/projections/directory"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -84,6 +85,36 @@ func (s *Server) ListOrgs(ctx context.Context, req *tenurev1.ListOrgsRequest) (*
 		return nil, err
 	}
 	return &tenurev1.ListOrgsResponse{Orgs: orgs, NextPageToken: next}, nil
+}
+
+// SearchOrgs finds organizations of the instance by a part of their name or metadata.
+func (s *Server) SearchOrgs(ctx context.Context, req *tenurev1.SearchOrgsRequest) (*tenurev1.SearchOrgsResponse, error) {
+	state, err := s.authorize(ctx, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	after, err := cursor("search-orgs", req.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.model(ctx, s.ReadModels.Directory)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := directory.SearchOrgs(ctx, m, req.Query, domain.OrgID(after), pageSize(req.PageSize))
+	if err != nil {
+		return nil, readError(err)
+	}
+	res := &tenurev1.SearchOrgsResponse{}
+	for _, id := range ids {
+		if o, ok := state.Org(id); ok {
+			res.Orgs = append(res.Orgs, orgView(o))
+		}
+	}
+	if len(ids) == pageSize(req.PageSize) {
+		res.NextPageToken = pageToken("search-orgs", string(ids[len(ids)-1]))
+	}
+	return res, nil
 }
 
 // UpdateOrg changes name or metadata.

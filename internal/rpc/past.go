@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/tenurehq/tenure/domain"
@@ -11,18 +10,6 @@ import (
 	"github.com/tenurehq/tenure/projections/directory"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
-
-// holderKey reads the key behind which a page of holders begins.
-func holderKey(key string) (after directory.Holder, err error) {
-	if key == "" {
-		return after, nil
-	}
-	parts := strings.Split(key, "/")
-	if len(parts) != 3 {
-		return after, domain.Invalidf("page_token", domain.InvalidField, "is not of this list; send the next_page_token of the page before, as it was")
-	}
-	return directory.Holder{Org: domain.OrgID(parts[0]), Project: domain.ProjectID(parts[1]), User: domain.UserID(parts[2])}, nil
-}
 
 // NotThereThen is the reason for questions about a time at which there was nothing to ask about.
 const NotThereThen domain.Reason = "NOT_THERE_THEN"

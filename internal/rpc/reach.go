@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/projections/directory"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -105,4 +106,55 @@ func placeCursor(kind, token string) (first, second string, err error) {
 	key, err := cursor(kind, token)
 	first, second, _ = strings.Cut(key, "/")
 	return first, second, err
+}
+
+// FindHolders finds who holds a role or permission anywhere.
+func (s *Server) FindHolders(ctx context.Context, req *tenurev1.FindHoldersRequest) (*tenurev1.FindHoldersResponse, error) {
+	state, err := s.authorize(ctx, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if req.Permission != "" && state.Catalog().Parse(domain.ProjectLevel, req.Permission) == 0 {
+		return nil, domain.Invalidf("permission", domain.UnknownPermission, "%q is not a permission at the level of projects", clip(req.Permission, 100))
+	}
+	key, err := cursor("holders", req.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := holderKey(key)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.model(ctx, s.ReadModels.Directory)
+	if err != nil {
+		return nil, err
+	}
+	list, err := directory.FindHolders(ctx, m, domain.Role(req.Role), req.Permission, after, pageSize(req.PageSize))
+	if err != nil {
+		return nil, readError(err)
+	}
+	res := &tenurev1.FindHoldersResponse{}
+	for _, h := range list {
+		res.Holders = append(res.Holders, &tenurev1.Holder{
+			OrgId: string(h.Org), ProjectId: string(h.Project), UserId: string(h.User), Role: string(h.Role), By: string(h.By), GroupId: string(h.Group),
+			ExpiresAt: timestamp(h.ExpiresAt),
+		})
+	}
+	if len(list) == pageSize(req.PageSize) {
+		last := list[len(list)-1]
+		res.NextPageToken = pageToken("holders", string(last.Org)+"/"+string(last.Project)+"/"+string(last.User))
+	}
+	return res, nil
+}
+
+// holderKey reads the key behind which a page of holders begins.
+func holderKey(key string) (after directory.Holder, err error) {
+	if key == "" {
+		return after, nil
+	}
+	parts := strings.Split(key, "/")
+	if len(parts) != 3 {
+		return after, domain.Invalidf("page_token", domain.InvalidField, "is not of this list; send the next_page_token of the page before, as it was")
+	}
+	return directory.Holder{Org: domain.OrgID(parts[0]), Project: domain.ProjectID(parts[1]), User: domain.UserID(parts[2])}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/projections/directory"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -164,6 +165,42 @@ func (s *Server) ListUsers(ctx context.Context, req *tenurev1.ListUsersRequest) 
 			return nil, err
 		}
 		res.Users = append(res.Users, view)
+	}
+	return res, nil
+}
+
+// SearchUsers finds users of the instance by a part of their e-mail or name.
+func (s *Server) SearchUsers(ctx context.Context, req *tenurev1.SearchUsersRequest) (*tenurev1.SearchUsersResponse, error) {
+	state, err := s.authorize(ctx, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	after, err := cursor("search-users", req.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.model(ctx, s.ReadModels.Directory)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := directory.SearchUsers(ctx, m, req.Query, domain.UserID(after), pageSize(req.PageSize))
+	if err != nil {
+		return nil, readError(err)
+	}
+	res := &tenurev1.SearchUsersResponse{}
+	for _, id := range ids {
+		u, ok := state.User(id)
+		if !ok || u.Status == domain.UserIsErased {
+			continue // erased since
+		}
+		view, err := s.userView(ctx, state, u)
+		if err != nil {
+			return nil, err
+		}
+		res.Users = append(res.Users, view)
+	}
+	if len(ids) == pageSize(req.PageSize) {
+		res.NextPageToken = pageToken("search-users", string(ids[len(ids)-1]))
 	}
 	return res, nil
 }
