@@ -79,7 +79,7 @@ there already is left as it is, and differences are logged.`,
 	f.IntVar(&cfg.SnapshotEvery, "snapshot-every", engine.DefaultSnapshotEvery, "after how many events a snapshot of the state is written, from which the next start goes on")
 	f.DurationVar(&cfg.AccessLogRetention, "access-log-retention", accesslog.DefaultMaxAge, "how long refused calls and sensitive reads are kept")
 	f.Int64Var(&cfg.AccessLogBytes, "access-log-bytes", accesslog.DefaultMaxBytes, "how many bytes of them are kept at most; the oldest go first")
-	f.BoolVar(&cfg.HugePages, "huge-pages", true, "ask Linux for pages of 2 MiB: a large state answers faster and takes a little more memory")
+	f.BoolVar(&cfg.HugePages, "huge-pages", true, "ask Linux for pages of 2 MiB: a large state answers faster")
 	f.BoolVar(&verbose, "verbose", false, "log more")
 	return cmd
 }

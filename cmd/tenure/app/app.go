@@ -77,7 +77,7 @@ type Config struct {
 	// the defaults if 0.
 	AccessLogRetention time.Duration
 	AccessLogBytes     int64
-	// HugePages asks Linux for huge pages: a large state answers about a third faster, and takes up to a tenth more memory.
+	// HugePages asks Linux for huge pages: a large state answers faster, and what is freed in small pieces is given back later.
 	HugePages bool
 	Logger    *slog.Logger
 	// Clock is time.Now, if not set.
