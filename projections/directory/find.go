@@ -87,22 +87,52 @@ type Holder struct {
 }
 
 // FindHolders finds who holds a role, or else a permission, in any project, behind one of them. Who holds a permission by several
-// groups is found once, by the first of them.
-func FindHolders(ctx context.Context, m *readmodel.Model, role domain.Role, permission string, after Holder, limit int) ([]Holder, error) {
-	args := []any{string(after.Org), string(after.Project), string(after.User)}
-	from, condition := "{}effective_access e", "e.role = $4"
-	if role != "" {
-		args = append(args, string(role))
-	} else {
-		from = `(SELECT g.org_id, g.project_id, g.user_id, g.role, g.source, g.group_id, g.expires_at,
-				ROW_NUMBER() OVER (PARTITION BY g.project_id, g.user_id ORDER BY g.group_id, g.role) AS nr
-			FROM {}effective_grants g JOIN {}roles r ON r.role = g.role AND r.org_id IN ('', g.org_id)
-			WHERE ' ' || r.project_permissions || ' ' LIKE $4 ESCAPE '\') e`
-		condition = "e.nr = 1"
-		args = append(args, "% "+strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(permission)+" %")
+// groups is found once, by the first of them. It looks at one organization after the other, so that a page costs what is near it and
+// not what there is.
+func FindHolders(ctx context.Context, m *readmodel.Model, role domain.Role, permission string, after Holder, limit int) (list []Holder, err error) {
+	holding, arg := "role = $1", string(role)
+	if role == "" {
+		holding = `role IN (SELECT r.role FROM {}roles r WHERE r.org_id IN ('', o.org_id) AND ' ' || r.project_permissions || ' ' LIKE $1 ESCAPE '\')`
+		arg = "% " + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(permission) + " %"
 	}
-	var list []Holder
-	err := m.All().Query(ctx, func(rows *sql.Rows) error {
+	var given []string
+	for _, table := range []string{"members", "groups", "project_roles", "group_project_roles"} {
+		given = append(given, fmt.Sprintf("EXISTS (SELECT 1 FROM {}%s x WHERE x.org_id = o.org_id AND x.%s)", table, holding))
+	}
+	near := fmt.Sprintf(`SELECT o.org_id FROM {}organizations o WHERE o.status = 'active' AND o.org_id >= $2 AND (%s) ORDER BY o.org_id LIMIT 100`,
+		strings.Join(given, " OR "))
+	for from := after.Org; ; {
+		orgs, err := ids[domain.OrgID](ctx, m.All(), near, arg, string(from))
+		if err != nil {
+			return nil, err
+		}
+		for _, org := range orgs {
+			if from = org; org > after.Org {
+				after = Holder{Org: org}
+			}
+			if err := holdersIn(ctx, m, role, arg, after, limit-len(list), &list); err != nil || len(list) == limit {
+				return list, err
+			}
+		}
+		if len(orgs) < 100 {
+			return list, nil
+		}
+		// The next organization is behind this one: no id has a blank.
+		from += " "
+	}
+}
+
+// holdersIn finds those of one organization.
+func holdersIn(ctx context.Context, m *readmodel.Model, role domain.Role, arg string, after Holder, limit int, list *[]Holder) error {
+	from, condition := "{}effective_access e", "e.role = $3"
+	if role == "" {
+		from = `(SELECT g.org_id, g.project_id, g.user_id, g.role, g.source, g.group_id, g.expires_at,
+				ROW_NUMBER() OVER (PARTITION BY g.org_id, g.project_id, g.user_id ORDER BY g.group_id, g.role) AS nr
+			FROM {}effective_grants g JOIN {}roles r ON r.role = g.role AND r.org_id IN ('', g.org_id)
+			WHERE ' ' || r.project_permissions || ' ' LIKE $3 ESCAPE '\') e`
+		condition = "e.nr = 1"
+	}
+	return m.InOrg(string(after.Org)).Query(ctx, func(rows *sql.Rows) error {
 		var h Holder
 		var source string
 		var expires sql.NullInt64
@@ -111,11 +141,11 @@ func FindHolders(ctx context.Context, m *readmodel.Model, role domain.Role, perm
 		if expires.Valid {
 			h.ExpiresAt = time.UnixMicro(expires.Int64).UTC()
 		}
-		list = append(list, h)
+		*list = append(*list, h)
 		return err
 	}, fmt.Sprintf(`SELECT e.org_id, e.project_id, e.user_id, e.role, e.source, e.group_id, e.expires_at FROM %s
-		WHERE %s AND (e.org_id, e.project_id, e.user_id) > ($1, $2, $3) ORDER BY e.org_id, e.project_id, e.user_id LIMIT %d`, from, condition, limit), args...)
-	return list, err
+		WHERE %s AND (e.project_id, e.user_id) > ($1, $2) ORDER BY e.project_id, e.user_id LIMIT %d`, from, condition, limit),
+		string(after.Project), string(after.User), arg)
 }
 
 // by are the domain's words for what the view calls a source.

@@ -109,6 +109,10 @@ func Schema() readmodel.Schema {
 	return s
 }
 
+// holds: a member m has a role in the organization, of their own or by a group. It is asked of single members, so that it is looked up.
+const holds = `m.suspended = 0 AND (m.role <> '' AND (m.expires_at IS NULL OR m.expires_at > {now})
+		OR EXISTS (SELECT 1 FROM {}group_members om WHERE om.org_id = m.org_id AND om.user_id = m.user_id))`
+
 // access says in SQL what domain/access.go says: an override in the project, else what groups give in the project, else the role in
 // the organization, else what groups give there; nothing without membership, for who is suspended or not active, or where the
 // organization or project is not.
@@ -137,20 +141,20 @@ var access = []readmodel.View{
 				FROM {}projects p JOIN {}organizations o ON o.org_id = p.org_id JOIN {}project_roles r ON r.project_id = p.project_id
 					JOIN {}users u ON u.user_id = r.user_id
 				WHERE p.status = 'active' AND o.status = 'active' AND u.status = 'active' AND (r.expires_at IS NULL OR r.expires_at > {now})
-					AND EXISTS (SELECT 1 FROM {}organization_grants h WHERE h.org_id = p.org_id AND h.user_id = r.user_id)
+					AND EXISTS (SELECT 1 FROM {}members m WHERE m.org_id = p.org_id AND m.user_id = r.user_id AND ` + holds + `)
 			UNION ALL
 			SELECT p.org_id, p.project_id, gm.user_id, gp.role, 'PROJECT_GROUP', gp.group_id, NULL
 				FROM {}projects p JOIN {}organizations o ON o.org_id = p.org_id JOIN {}group_project_roles gp ON gp.project_id = p.project_id
 					JOIN {}group_members gm ON gm.group_id = gp.group_id JOIN {}users u ON u.user_id = gm.user_id
 				WHERE p.status = 'active' AND o.status = 'active' AND u.status = 'active'
 					AND NOT EXISTS (SELECT 1 FROM {}project_roles r WHERE r.project_id = p.project_id AND r.user_id = gm.user_id AND (r.expires_at IS NULL OR r.expires_at > {now}))
-					AND EXISTS (SELECT 1 FROM {}organization_grants h WHERE h.org_id = p.org_id AND h.user_id = gm.user_id)`,
+					AND EXISTS (SELECT 1 FROM {}members m WHERE m.org_id = p.org_id AND m.user_id = gm.user_id AND ` + holds + `)`,
 	},
 	{
 		// One role for each person and project: that of several groups which holds most. Who holds nothing is not in it.
 		Name: "effective_access", Tenant: readmodel.Tenant,
 		Query: `SELECT org_id, project_id, user_id, role, source, group_id, expires_at FROM (
-				SELECT e.*, ROW_NUMBER() OVER (PARTITION BY e.project_id, e.user_id ORDER BY r.strength DESC, r.org_id, e.role, e.group_id) AS rank
+				SELECT e.*, ROW_NUMBER() OVER (PARTITION BY e.org_id, e.project_id, e.user_id ORDER BY r.strength DESC, r.org_id, e.role, e.group_id) AS rank
 				FROM {}effective_grants e JOIN {}roles r ON r.role = e.role AND r.org_id IN ('', e.org_id)
 			) AS ranked WHERE rank = 1 AND role <> 'NONE'`,
 	},
