@@ -16,6 +16,8 @@ const (
 	AnyUser
 	// InstanceAdmin needs those of an instance admin.
 	InstanceAdmin
+	// AnyInstanceKey needs those of an instance admin or any key of the instance, whatever it holds.
+	AnyInstanceKey
 	// Visible needs sight of what is named.
 	Visible
 	// Permitted needs a permission where the request says.
@@ -73,6 +75,10 @@ func (s *State) Authorize(a Actor, rule Rule, targets []Target, now time.Time) e
 			return s.adminOnly(a, targets, now)
 		}
 		return s.fullKey(a)
+	case AnyInstanceKey:
+		if !s.IsAdmin(a) {
+			return s.adminOnly(a, targets, now)
+		}
 	case Permitted, Visible:
 		for _, t := range targets {
 			if err := s.authorizeTarget(a, rule, t, now); err != nil {

@@ -139,6 +139,7 @@ var requirements = map[tenurev1.Access]domain.Requirement{
 	tenurev1.Access_ACCESS_ANYONE: domain.Anyone, tenurev1.Access_ACCESS_AUTHENTICATED: domain.Authenticated,
 	tenurev1.Access_ACCESS_USER: domain.AnyUser, tenurev1.Access_ACCESS_INSTANCE_ADMIN: domain.InstanceAdmin,
 	tenurev1.Access_ACCESS_VISIBLE: domain.Visible, tenurev1.Access_ACCESS_PERMISSION: domain.Permitted,
+	tenurev1.Access_ACCESS_DATA_PLANE: domain.AnyInstanceKey,
 }
 
 // rules are the rules that the methods declare in the proto, by method. The commands that Tenure itself gives are no methods.

@@ -178,6 +178,10 @@ SearchOrgs           0  ddddd ddd d dd y
 ListProjections      0  ddddd ddd d dd y
 RebuildProjection    0  ddddd ddd d dd y
 VerifyProjection     0  ddddd ddd d dd y
+
+WatchInvalidations   0  ddddd ddd d dd y
+ResolveKey           0  ddddd ddd d dd y
+ResolveUser          0  ddddd ddd d dd y
 `
 
 func apiSideEffects(m protoreflect.MethodDescriptor) bool {

@@ -28,7 +28,7 @@ var namesNothing = []string{
 	"CreateOrg", "ListOrgs", "GetInstance", "WhoAmI", "RegisterUser", "ListUsers", "ListPermissions", "ListInstanceAdmins",
 	"UpdatePolicy", "GetPolicy", "DefinePlan", "ListPlans", "RegisterDataPlane", "ListDataPlanes", "ReadLog", "RaiseFormat",
 	"FindHolders", "ReportUsage", "SearchUsers", "SearchOrgs", "ListProjections", "RebuildProjection", "VerifyProjection",
-	"ReadPersonalKeys",
+	"ReadPersonalKeys", "WatchInvalidations", "ResolveKey", "ResolveUser",
 }
 
 // apiInsiders are callers of a tenant that may do all that can be done in it, by every kind of key.

@@ -212,6 +212,12 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 		return apiForms{&tenurev1.VerifyKeyRequest{PublicKey: n.public, Secret: n.secret}}
 	},
 
+	"WatchInvalidations": func(apiNames) apiForms { return apiForms{&tenurev1.WatchInvalidationsRequest{}} },
+	"ResolveKey": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.ResolveKeyRequest{PublicKey: n.public, Secret: n.secret}}
+	},
+	"ResolveUser": func(n apiNames) apiForms { return apiForms{&tenurev1.ResolveUserRequest{UserId: n.user}} },
+
 	"Check": func(n apiNames) apiForms { return apiChecks(n) },
 	"BatchCheck": func(n apiNames) (list apiForms) {
 		for _, check := range apiChecks(n) {

@@ -270,7 +270,7 @@ func backupBig(t testing.TB, messages int) (dir string) {
 // The figures: how quickly a log is copied and put back, with the race detector where the test has it.
 func TestBackupFigures(t *testing.T) {
 	t.Parallel()
-	messages := 20_000
+	messages := soak(4_000, 20_000)
 	if n := os.Getenv("TENURE_BACKUP_MESSAGES"); n != "" {
 		fmt.Sscan(n, &messages)
 	}

@@ -32,10 +32,10 @@ var cliUpdate = flag.Bool("update-cli", false, "write what the command line prin
 // that takes no terminal for a yes.
 func TestCLI(t *testing.T) {
 	t.Parallel()
-	// Without the race detector a command starts five times as fast; what of it runs at once is tested in internal/cli.
-	binary := filepath.Join(t.TempDir(), "tenure")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/tenure").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	// What of a command runs at once is tested in internal/cli.
+	binary, err := processCommand()
+	if err != nil {
+		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/cli", UpdateScripts: *cliUpdate,

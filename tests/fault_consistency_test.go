@@ -28,6 +28,21 @@ func TestFaultClusterConsistency(t *testing.T) {
 	f.settled(t)
 }
 
+// again gives a command once more while the log does not confirm it: on a slow machine a cluster may choose another leader at any time.
+func again[R any](t *testing.T, command func() (R, error)) R {
+	t.Helper()
+	for tries := 0; ; tries++ {
+		res, err := command()
+		if err == nil {
+			return res
+		}
+		if connect.CodeOf(err) != connect.CodeUnavailable || tries == 5 {
+			t.Fatal(err)
+		}
+		t.Log(err)
+	}
+}
+
 // write lets some writers write to a server until stop is called.
 func (f *faultServers) write(t *testing.T, server int) (stop func()) {
 	var done atomic.Bool
@@ -66,10 +81,9 @@ func faultReadYourWrites(t *testing.T, f *faultServers) {
 	for round := range rounds {
 		writer, reader := f.apis[round%2], f.apis[(round+1)%2]
 		ctx := processContext(t)
-		made, err := writer.orgs.CreateOrg(ctx, &tenurev1.CreateOrgRequest{Name: fmt.Sprintf("read me %d", round)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		made := again(t, func() (*tenurev1.CreateOrgResponse, error) {
+			return writer.orgs.CreateOrg(ctx, &tenurev1.CreateOrgRequest{Name: fmt.Sprintf("read me %d", round)})
+		})
 		get := &tenurev1.GetOrgRequest{OrgId: made.Org.Id}
 		if round%3 == 0 {
 			// How often the guard is needed at all.
@@ -94,10 +108,9 @@ func faultReadYourWrites(t *testing.T, f *faultServers) {
 func faultBuildOnWrites(t *testing.T, f *faultServers) {
 	for round := range 100 {
 		writer, other := f.apis[round%2], f.apis[(round+1)%2]
-		made, err := writer.orgs.CreateOrg(processContext(t), &tenurev1.CreateOrgRequest{Name: fmt.Sprintf("build on me %d", round)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		made := again(t, func() (*tenurev1.CreateOrgResponse, error) {
+			return writer.orgs.CreateOrg(processContext(t), &tenurev1.CreateOrgRequest{Name: fmt.Sprintf("build on me %d", round)})
+		})
 		if _, err := other.projects.CreateProject(processContext(t), &tenurev1.CreateProjectRequest{OrgId: made.Org.Id, Name: "first"}); err != nil {
 			t.Errorf("round %d: %v", round, err)
 		}
@@ -106,16 +119,14 @@ func faultBuildOnWrites(t *testing.T, f *faultServers) {
 
 func faultRevocations(t *testing.T, f *faultServers) {
 	ctx := processContext(t)
-	org, err := f.apis[0].orgs.CreateOrg(ctx, &tenurev1.CreateOrgRequest{Name: "keyholders"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	org := again(t, func() (*tenurev1.CreateOrgResponse, error) {
+		return f.apis[0].orgs.CreateOrg(ctx, &tenurev1.CreateOrgRequest{Name: "keyholders"})
+	})
 	for round := range 40 {
 		writer, reader := f.apis[round%2], f.apis[(round+1)%2]
-		key, err := writer.keys.CreateKey(ctx, &tenurev1.CreateKeyRequest{OrgId: org.Org.Id})
-		if err != nil {
-			t.Fatal(err)
-		}
+		key := again(t, func() (*tenurev1.CreateKeyResponse, error) {
+			return writer.keys.CreateKey(ctx, &tenurev1.CreateKeyRequest{OrgId: org.Org.Id})
+		})
 		verify := &tenurev1.VerifyKeyRequest{PublicKey: key.Key.PublicKey, Secret: key.Secret}
 		if res, err := reader.keys.VerifyKey(processHeaders(ctx, "Tenure-Token", key.Token), verify); err != nil || !res.Valid {
 			t.Fatalf("round %d: a new key is answered %v, %v", round, res, err)
@@ -124,10 +135,9 @@ func faultRevocations(t *testing.T, f *faultServers) {
 		if _, err := holder.instance.WhoAmI(ctx, &tenurev1.WhoAmIRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		revoked, err := writer.keys.RevokeKey(ctx, &tenurev1.RevokeKeyRequest{KeyId: key.Key.Id})
-		if err != nil {
-			t.Fatal(err)
-		}
+		revoked := again(t, func() (*tenurev1.RevokeKeyResponse, error) {
+			return writer.keys.RevokeKey(ctx, &tenurev1.RevokeKeyRequest{KeyId: key.Key.Id})
+		})
 		level := faultLevels[round/2%len(faultLevels)]
 		asked := processHeaders(ctx, level.headers(revoked.Token)...)
 		if round%2 == 0 {

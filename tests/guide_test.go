@@ -18,7 +18,7 @@ func TestTenancyGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := processBinary()
+	binary, err := processCommand()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ var mayImport = map[string]struct {
 	"projections":                         {"what a projection is: a reader of the log", []string{"domain", "eventstore", events}},
 	"projections/readmodel":               {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
 	"projections/readmodel/readmodeltest": {"databases for tests of read models", []string{"projections/readmodel", "tests/pgtest"}},
+	"projections/projectionstest":         {"logs for tests of projections", []string{"domain", "eventstore"}},
 	"projections/runner":                  {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
 	"projections/usage":                   {"counts beside the log", []string{"projections/readmodel"}},
 	"projections/directory": {"a projection folds states into rows", []string{
@@ -34,6 +35,7 @@ var mayImport = map[string]struct {
 	"projections/audit": {"a projection reads the log's events", []string{
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
 	}},
+	"projections/invalidation": {"what a commit changes for caches", []string{"domain", "projections", api}},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},
@@ -43,12 +45,13 @@ var mayImport = map[string]struct {
 	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
 		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
-		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
+		"projections/directory", "projections/invalidation", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli": {"a client of the API, and of the log's public format", []string{
 		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli/gen": {"reads protos", nil},
+	"client/keycache":  {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"internal/tenancy": {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"examples":         {"files", nil},
 	"tests/pgtest":     {"servers of PostgreSQL for tests of every layer", nil},

@@ -28,7 +28,7 @@ import (
 
 // upgradeBinary builds the version after this one: its log can have format 2, for which PlanDefined counts as new. See
 // eventstore/format_next.go.
-var upgradeBinary = sync.OnceValues(func() (string, error) { return processBuild("tenure-next", "-tags", "tenure_next") })
+var upgradeBinary = sync.OnceValues(func() (string, error) { return processBuild("next", "-tags", "tenure_next") })
 
 // upgradeServer is a server of either version on the log of the test.
 type upgradeServer struct {

@@ -17,13 +17,16 @@ import (
 
 // byHand are the methods that have no row, because their command is written out.
 var byHand = map[string]string{
-	"AuditService.WatchAudit":             "a stream: `tenure audit watch`",
-	"KeyService.ReportUsage":              "for services that verify keys, not for people",
-	"LogService.ReadLog":                  "a stream: `tenure log`",
-	"AuditService.ExportAudit":            "a stream: `tenure audit export`",
-	"ProjectionService.RebuildProjection": "a stream: `tenure projection rebuild`",
-	"ProjectionService.VerifyProjection":  "a stream: `tenure projection verify`",
-	"LogService.ReadPersonalKeys":         "a stream: `tenure backup`",
+	"AuditService.WatchAudit":                "a stream: `tenure audit watch`",
+	"InvalidationService.WatchInvalidations": "for services that keep answers, not for people",
+	"InvalidationService.ResolveKey":         "for services that keep answers, not for people",
+	"InvalidationService.ResolveUser":        "for services that keep answers, not for people",
+	"KeyService.ReportUsage":                 "for services that verify keys, not for people",
+	"LogService.ReadLog":                     "a stream: `tenure log`",
+	"AuditService.ExportAudit":               "a stream: `tenure audit export`",
+	"ProjectionService.RebuildProjection":    "a stream: `tenure projection rebuild`",
+	"ProjectionService.VerifyProjection":     "a stream: `tenure projection verify`",
+	"LogService.ReadPersonalKeys":            "a stream: `tenure backup`",
 }
 
 // apiMethods are all methods of the API, such as "OrgService.CreateOrg".

@@ -94,6 +94,12 @@ func Token(logID string, at domain.Position, hash domain.Hash) string {
 // StateToken is the consistency token of a state.
 func StateToken(s *domain.State) string { return Token(s.Instance.LogID, s.Position, s.Hash) }
 
+// TokenPosition is the position that a token names.
+func TokenPosition(token string) (domain.Position, bool) {
+	_, at, _, ok := parseToken(token)
+	return at, ok
+}
+
 // parseToken reads what Token wrote: the log's id, the position, and the begin of its hash.
 func parseToken(token string) (log ulid.ULID, at domain.Position, hash [8]byte, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)

@@ -19,6 +19,7 @@ var requirements = map[tenurev1.Access]domain.Requirement{
 	tenurev1.Access_ACCESS_AUTHENTICATED:  domain.Authenticated,
 	tenurev1.Access_ACCESS_USER:           domain.AnyUser,
 	tenurev1.Access_ACCESS_INSTANCE_ADMIN: domain.InstanceAdmin,
+	tenurev1.Access_ACCESS_DATA_PLANE:     domain.AnyInstanceKey,
 	tenurev1.Access_ACCESS_VISIBLE:        domain.Visible,
 	tenurev1.Access_ACCESS_PERMISSION:     domain.Permitted,
 }

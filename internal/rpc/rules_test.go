@@ -44,7 +44,7 @@ func TestNoRuleIsNobody(t *testing.T) {
 // Only WatchAudit, ReadLog, ReadPersonalKeys and what belongs to gRPC is a stream: everything else is held to the limits of unary requests.
 func TestStreams(t *testing.T) {
 	streaming := []string{
-		"/tenure.v1.AuditService/WatchAudit", "/tenure.v1.AuditService/ExportAudit", "/tenure.v1.ProjectionService/RebuildProjection",
+		"/tenure.v1.InvalidationService/WatchInvalidations", "/tenure.v1.AuditService/WatchAudit", "/tenure.v1.AuditService/ExportAudit", "/tenure.v1.ProjectionService/RebuildProjection",
 		"/tenure.v1.ProjectionService/VerifyProjection", "/tenure.v1.LogService/ReadLog", "/tenure.v1.LogService/ReadPersonalKeys",
 	}
 	for _, procedure := range Procedures() {

@@ -1,16 +1,10 @@
 package directory
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,59 +15,13 @@ import (
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
+	"github.com/tenurehq/tenure/projections/projectionstest"
 	"github.com/tenurehq/tenure/projections/readmodel"
 	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
 func TestMain(m *testing.M) { readmodeltest.Main(m) }
-
-// history is a log of all commands that were ever released, each message with the states around it.
-func history(t *testing.T, name string) (list []eventstore.Folded) {
-	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	in := bufio.NewReader(f)
-	s := &domain.State{}
-	for {
-		n, err := binary.ReadUvarint(in)
-		if errors.Is(err, io.EOF) {
-			return list
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data := make([]byte, n)
-		if _, err := io.ReadFull(in, data); err != nil {
-			t.Fatal(err)
-		}
-		m := eventstore.Folded{Before: s}
-		m.Position, m.Hash = s.Position+1, eventstore.HashOf(data)
-		if m.Commit, err = eventstore.Decode(data, m.Position, s.Hash); err != nil {
-			t.Fatal(err)
-		}
-		if s, err = domain.Evolve(s, m.Commit, m.Position, m.Hash); err != nil {
-			t.Fatal(err)
-		}
-		m.After = s
-		list = append(list, m)
-	}
-}
-
-func histories(t *testing.T) (all [][]eventstore.Folded) {
-	t.Helper()
-	names, err := filepath.Glob("../../domain/testdata/golden/*/*.log")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no golden logs: ", err)
-	}
-	for _, name := range names {
-		all = append(all, history(t, name))
-	}
-	return all
-}
 
 // openly reads what golden logs seal: it is not encrypted there.
 func openly(_ context.Context, s *eventv1.Sealed, _ string) (string, error) {
@@ -122,7 +70,7 @@ func canonical(t *testing.T, m *readmodel.Model) string {
 func TestRebuiltEqualsLive(t *testing.T) {
 	t.Parallel()
 	both := readmodeltest.Both(t)
-	for i, log := range histories(t) {
+	for i, log := range projectionstest.Histories(t) {
 		hashes := map[string][]string{}
 		for _, d := range both {
 			live := generation(t, d, readmodel.Scratch)
@@ -193,7 +141,7 @@ func stateRows(s *domain.State) map[string][]string {
 func TestRowsAreTheState(t *testing.T) {
 	t.Parallel()
 	both := readmodeltest.Both(t)
-	for _, log := range histories(t) {
+	for _, log := range projectionstest.Histories(t) {
 		for _, d := range both {
 			m := generation(t, d, readmodel.Scratch)
 			for at := 0; at < len(log); {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/projections/projectionstest"
 	"github.com/tenurehq/tenure/projections/readmodel"
 	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 )
@@ -20,7 +21,7 @@ import (
 func TestThePastIsAsItWas(t *testing.T) {
 	t.Parallel()
 	both := readmodeltest.Both(t)
-	for _, log := range histories(t) {
+	for _, log := range projectionstest.Histories(t) {
 		catalog := log[len(log)-1].After.Catalog()
 		for _, d := range both {
 			m := generation(t, d, readmodel.Scratch)

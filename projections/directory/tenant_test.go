@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/projections/projectionstest"
 	"github.com/tenurehq/tenure/projections/readmodel"
 	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 )
@@ -16,7 +17,7 @@ import (
 // without its common table expression (SQLite).
 func TestTenantBoundaryIsInTheDatabase(t *testing.T) {
 	t.Parallel()
-	for i, log := range histories(t)[:2] {
+	for i, log := range projectionstest.Histories(t)[:2] {
 		s := log[len(log)-1].After
 		for _, d := range readmodeltest.Both(t) {
 			m := generation(t, d, readmodel.Live)
@@ -103,7 +104,7 @@ func everything(t *testing.T, s readmodel.Scope, relation string) (columns []str
 // A reader can change nothing, on either engine.
 func TestQueriesCanNotWrite(t *testing.T) {
 	t.Parallel()
-	log := histories(t)[0]
+	log := projectionstest.Histories(t)[0]
 	for _, d := range readmodeltest.Both(t) {
 		m := generation(t, d, readmodel.Live)
 		fill(t, m, log, len(log))

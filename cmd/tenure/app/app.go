@@ -27,6 +27,7 @@ import (
 	"github.com/tenurehq/tenure/internal/keyring"
 	"github.com/tenurehq/tenure/internal/rpc"
 	"github.com/tenurehq/tenure/internal/sealing"
+	"github.com/tenurehq/tenure/projections/invalidation"
 )
 
 // Version of this build.
@@ -242,10 +243,12 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	registerEngine(metrics.Registerer(), a.Engine)
 	registerAccessLog(metrics.Registerer(), a.access)
 	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
+	hub := invalidation.NewHub(a.follow)
+	a.closers = append(a.closers, func() error { hub.Close(); return nil })
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Personal: a.personal(), Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
 		AccessLog: a.access, Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
-		Servers: a.older, ReadModels: a.ReadModels,
+		Servers: a.older, ReadModels: a.ReadModels, Invalidations: hub,
 	})
 	if err != nil {
 		return err

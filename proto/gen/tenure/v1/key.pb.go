@@ -2115,7 +2115,7 @@ const file_tenure_v1_key_proto_rawDesc = "" +
 	"\x06GetKey\x12\x18.tenure.v1.GetKeyRequest\x1a\x19.tenure.v1.GetKeyResponse\"4\x8a\xb5\x18-\b\x06\x12\x19organization:CRUD_apiKeys\x1a\fapiKeys:read(\x01\x90\x02\x01\x12w\n" +
 	"\bListKeys\x12\x1a.tenure.v1.ListKeysRequest\x1a\x1b.tenure.v1.ListKeysResponse\"2\x8a\xb5\x18+\b\x06\x12\x19organization:CRUD_apiKeys\x1a\fapiKeys:read\x90\x02\x01\x12i\n" +
 	"\bFindKeys\x12\x1a.tenure.v1.FindKeysRequest\x1a\x1b.tenure.v1.FindKeysResponse\"$\x8a\xb5\x18\x1d\b\x06\x12\x19organization:CRUD_apiKeys\x90\x02\x01\x12T\n" +
-	"\vReportUsage\x12\x1d.tenure.v1.ReportUsageRequest\x1a\x1e.tenure.v1.ReportUsageResponse\"\x06\x8a\xb5\x18\x02\b\x04\x12v\n" +
+	"\vReportUsage\x12\x1d.tenure.v1.ReportUsageRequest\x1a\x1e.tenure.v1.ReportUsageResponse\"\x06\x8a\xb5\x18\x02\b\a\x12v\n" +
 	"\tUpdateKey\x12\x1b.tenure.v1.UpdateKeyRequest\x1a\x1c.tenure.v1.UpdateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12v\n" +
 	"\tRotateKey\x12\x1b.tenure.v1.RotateKeyRequest\x1a\x1c.tenure.v1.RotateKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12v\n" +
 	"\tRevokeKey\x12\x1b.tenure.v1.RevokeKeyRequest\x1a\x1c.tenure.v1.RevokeKeyResponse\".\x8a\xb5\x18*\b\x06\x12\x19organization:CRUD_apiKeys\x1a\vapiKeys:CUD\x12N\n" +

@@ -38,6 +38,8 @@ const (
 	// Whoever holds the permission where the request says. A user or a user's key is named: that person or an instance
 	// admin. A key of the instance is named: an instance admin.
 	Access_ACCESS_PERMISSION Access = 6
+	// Keys of the instance, whatever they hold, and instance admins: for services in data planes, whose key should hold nothing else.
+	Access_ACCESS_DATA_PLANE Access = 7
 )
 
 // Enum value maps for Access.
@@ -50,6 +52,7 @@ var (
 		4: "ACCESS_INSTANCE_ADMIN",
 		5: "ACCESS_VISIBLE",
 		6: "ACCESS_PERMISSION",
+		7: "ACCESS_DATA_PLANE",
 	}
 	Access_value = map[string]int32{
 		"ACCESS_UNSPECIFIED":    0,
@@ -59,6 +62,7 @@ var (
 		"ACCESS_INSTANCE_ADMIN": 4,
 		"ACCESS_VISIBLE":        5,
 		"ACCESS_PERMISSION":     6,
+		"ACCESS_DATA_PLANE":     7,
 	}
 )
 
@@ -212,7 +216,7 @@ const file_tenure_v1_rule_proto_rawDesc = "" +
 	"\aproject\x18\x03 \x01(\tR\aproject\x128\n" +
 	"\x18organization_for_project\x18\x04 \x01(\tR\x16organizationForProject\x12\x12\n" +
 	"\x04self\x18\x05 \x01(\bR\x04self\x12\x1c\n" +
-	"\tsensitive\x18\x06 \x01(\bR\tsensitive*\xa4\x01\n" +
+	"\tsensitive\x18\x06 \x01(\bR\tsensitive*\xbb\x01\n" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACCESS_ANYONE\x10\x01\x12\x18\n" +
@@ -220,7 +224,8 @@ const file_tenure_v1_rule_proto_rawDesc = "" +
 	"\vACCESS_USER\x10\x03\x12\x19\n" +
 	"\x15ACCESS_INSTANCE_ADMIN\x10\x04\x12\x12\n" +
 	"\x0eACCESS_VISIBLE\x10\x05\x12\x15\n" +
-	"\x11ACCESS_PERMISSION\x10\x06:E\n" +
+	"\x11ACCESS_PERMISSION\x10\x06\x12\x15\n" +
+	"\x11ACCESS_DATA_PLANE\x10\a:E\n" +
 	"\x04rule\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x01(\v2\x0f.tenure.v1.RuleR\x04ruleB\x98\x01\n" +
 	"\rcom.tenure.v1B\tRuleProtoP\x01Z7github.com/tenurehq/tenure/proto/gen/tenure/v1;tenurev1\xa2\x02\x03TXX\xaa\x02\tTenure.V1\xca\x02\tTenure\\V1\xe2\x02\x15Tenure\\V1\\GPBMetadata\xea\x02\n" +
 	"Tenure::V1b\x06proto3"

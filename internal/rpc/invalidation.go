@@ -1,0 +1,122 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/projections"
+	"github.com/tenurehq/tenure/projections/invalidation"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+const (
+	// heartbeat is how often a watcher hears how far it is, at least.
+	heartbeat = 500 * time.Millisecond
+	// watchInvalidationsMost is about how many invalidations one message holds.
+	watchInvalidationsMost = 1000
+)
+
+// WatchInvalidations tells what changed, and how new that word is.
+func (s *Server) WatchInvalidations(ctx context.Context, req *tenurev1.WatchInvalidationsRequest, stream *connect.ServerStream[tenurev1.WatchInvalidationsResponse]) error {
+	began := time.Now()
+	c := callFrom(ctx)
+	s.Invalidations.Start(projections.Checkpoint{LogID: c.state.Instance.LogID, Position: c.state.Position, Hash: c.state.Hash})
+	// The hub may be a step behind this state, but is never in front of the log.
+	at, _ := s.Invalidations.At(c.state.Position)
+	reset := false
+	if req.Token != "" {
+		position, ok := engine.TokenPosition(req.Token)
+		if !ok {
+			return domain.Invalidf("token", domain.InvalidField, "is not a token of Tenure's; send one that an answer held, as it was")
+		}
+		from, kept := s.Invalidations.At(position)
+		if reset = !kept || tokenOf(from) != req.Token; !reset {
+			at = from
+		}
+	}
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for due := true; ; {
+		// How new the word is, is found out first: what is told after it is at least as new.
+		elapsed, age, state := time.Since(began), s.Engine.SinceContact(), s.Engine.State()
+		// The caller's rights are looked at anew each time: a watch must not outlive them.
+		if err := state.Authorize(c.actor, domain.Rule{Requirement: domain.AnyInstanceKey}, nil, s.Engine.Now()); err != nil {
+			return err
+		}
+		list, to, known, moved, err := s.Invalidations.Next(at.Position, watchInvalidationsMost)
+		if err != nil {
+			return domain.Errorf(domain.CodeUnavailable, engine.Stopped, "this server stopped reading the log; watch again, from the last token you got").Because(err)
+		}
+		current := to.Position >= state.Position
+		if reset = reset || !known; reset || len(list) > 0 || due && current {
+			res := &tenurev1.WatchInvalidationsResponse{Reset_: reset, Invalidations: list, Position: uint64(to.Position), Token: tokenOf(to)}
+			if current {
+				res.Age, res.Elapsed, due = durationpb.New(age), durationpb.New(elapsed), false
+			}
+			if err := stream.Send(res); err != nil {
+				return err
+			}
+			reset = false
+		}
+		if at = to; len(list) > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.Engine.Stopping():
+			return domain.Errorf(domain.CodeUnavailable, engine.Stopped, "the server is stopping; watch again from the last token you got")
+		case <-ticker.C:
+			due = true
+		case <-moved:
+		}
+	}
+}
+
+func tokenOf(at projections.Checkpoint) string { return engine.Token(at.LogID, at.Position, at.Hash) }
+
+// ResolveKey finds a secret's key, and all it is judged by.
+func (s *Server) ResolveKey(ctx context.Context, req *tenurev1.ResolveKeyRequest) (*tenurev1.ResolveKeyResponse, error) {
+	if _, err := s.authorize(ctx, nil, nil); err != nil {
+		return nil, err
+	}
+	if err := s.Engine.Fresh(); err != nil {
+		return nil, err
+	}
+	c := callFrom(ctx)
+	res := &tenurev1.ResolveKeyResponse{Position: uint64(c.state.Position), Token: c.token}
+	k, ok, err := s.findKey(ctx, c.state, req.PublicKey, req.Secret, req.PublicKey != "")
+	if err != nil || !ok {
+		return res, err
+	}
+	res.Key = invalidation.KeyEntry(c.state, k)
+	if u, ok := c.state.User(k.User); ok {
+		res.User = invalidation.UserEntry(c.state, u)
+	}
+	res.Projects, res.Orgs = invalidation.About(c.state, res.Key, res.User)
+	return res, nil
+}
+
+// ResolveUser answers all that a person is judged by.
+func (s *Server) ResolveUser(ctx context.Context, req *tenurev1.ResolveUserRequest) (*tenurev1.ResolveUserResponse, error) {
+	if _, err := s.authorize(ctx, nil, nil); err != nil {
+		return nil, err
+	}
+	if err := s.Engine.Fresh(); err != nil {
+		return nil, err
+	}
+	c := callFrom(ctx)
+	u, ok := c.state.User(domain.UserID(req.UserId))
+	if !ok {
+		_, err := c.state.UserTarget(domain.UserID(req.UserId))
+		return nil, err
+	}
+	res := &tenurev1.ResolveUserResponse{Position: uint64(c.state.Position), Token: c.token, User: invalidation.UserEntry(c.state, u)}
+	res.Projects, res.Orgs = invalidation.About(c.state, nil, res.User)
+	return res, nil
+}

@@ -1,0 +1,82 @@
+package invalidation
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/projections/projectionstest"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+// entries are what a cache holds that misses nothing, by scope and id.
+type entries map[string]proto.Message
+
+func (e entries) take(c Change) {
+	name := c.Scope.String() + " " + c.Id
+	for _, m := range []proto.Message{c.Org, c.Project, c.User, c.Key} {
+		if m.ProtoReflect().IsValid() {
+			e[name] = m
+		}
+	}
+}
+
+func all(s *domain.State) entries {
+	e := entries{}
+	for c := range All(s) {
+		e.take(c)
+	}
+	return e
+}
+
+// What is told of every commit leads to the entries of the state behind it, nothing is told that is as it was, and every order is the
+// same. Fails if members of a changed group, holders of a changed role or overrides of a project that moved are passed over: tried
+// each.
+func TestChangesLeadToTheState(t *testing.T) {
+	t.Parallel()
+	for _, log := range projectionstest.Histories(t) {
+		held := entries{}
+		for _, m := range log {
+			list := Changes(m.Before, m.After)
+			for i, c := range list {
+				if c.Position != uint64(m.Position) || c.Index != uint32(i) {
+					t.Fatalf("position %d: the change %d is numbered %d, %d", m.Position, i, c.Position, c.Index)
+				}
+				if c.Scope == tenurev1.Scope_SCOPE_INSTANCE {
+					held = all(m.After)
+					continue
+				}
+				before := len(held)
+				name := c.Scope.String() + " " + c.Id
+				was := held[name]
+				held.take(c)
+				if len(held) == before && proto.Equal(was, held[name]) {
+					t.Errorf("position %d tells %s, which is as it was", m.Position, name)
+				}
+			}
+			if diff := cmp.Diff(all(m.After), held, protocmp.Transform()); diff != "" {
+				t.Fatalf("position %d, %v (-state +told):\n%s", m.Position, m.Commit.Entries, diff)
+			}
+			if diff := cmp.Diff(list, Changes(m.Before, m.After), protocmp.Transform()); diff != "" {
+				t.Fatalf("position %d is told in another order:\n%s", m.Position, diff)
+			}
+		}
+		// Several commits at once, as commits hold many commands.
+		for range 50 {
+			from, to := rand.IntN(len(log)), rand.IntN(len(log))
+			from, to = min(from, to), max(from, to)
+			held, instance := all(log[from].Before), false
+			for _, c := range Changes(log[from].Before, log[to].After) {
+				held.take(c)
+				instance = instance || c.Scope == tenurev1.Scope_SCOPE_INSTANCE
+			}
+			if diff := cmp.Diff(all(log[to].After), held, protocmp.Transform()); diff != "" && !instance {
+				t.Fatalf("positions %d to %d (-state +told):\n%s", from, to, diff)
+			}
+		}
+	}
+}
