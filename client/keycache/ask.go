@@ -1,0 +1,190 @@
+package keycache
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"connectrpc.com/connect"
+
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+// askWait is how long a question may take that several wait for; who asks bounds their own wait by their context.
+const askWait = 30 * time.Second
+
+// withKey is a context whose calls carry a key.
+func withKey(ctx context.Context, key string) (context.Context, connect.CallInfo) {
+	ctx, info := connect.NewClientContext(ctx)
+	info.RequestHeader().Set("Authorization", "Bearer "+key)
+	return ctx, info
+}
+
+// resolved is what a pair was found to be: a key, or nothing.
+type resolved struct {
+	key *keyNode
+	// kept: it is in the table, where it is kept current; else it is only good for who asked.
+	kept bool
+}
+
+// ask asks Tenure about a pair, once for all who want to know, and keeps the answer if it may.
+func (c *Cache) ask(ctx context.Context, id pairID, public, secret, environment string, from netip.Addr) (Answer, error) {
+	for range askAgain {
+		found := c.flight.DoChan(string(id[:]), func() (any, error) {
+			// Who gives up must not take the answer from the others.
+			shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWait)
+			defer cancel()
+			return c.resolve(shared, id, public, secret)
+		})
+		var r resolved
+		select {
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		case result := <-found:
+			if result.Err != nil {
+				return Answer{}, result.Err
+			}
+			r = result.Val.(resolved)
+		}
+		if r.key == nil {
+			return unknown(environment), nil
+		}
+		now := time.Now()
+		a, known := r.key.judge(environment, from, now)
+		if !known {
+			continue // it changed since
+		}
+		if a.Valid {
+			r.key.uses.add(now)
+			if !r.kept {
+				c.usage.Lock()
+				c.count(a.KeyID, r.key)
+				c.usage.Unlock()
+			}
+		}
+		return a, nil
+	}
+	return Answer{}, fmt.Errorf("keycache: the key changes faster than Tenure can be asked; try again")
+}
+
+// resolve asks Tenure until the answer is no older than what was told meanwhile.
+func (c *Cache) resolve(ctx context.Context, id pairID, public, secret string) (resolved, error) {
+	if err := c.asking.Acquire(ctx, 1); err != nil {
+		return resolved{}, err
+	}
+	defer c.asking.Release(1)
+	for try := range askAgain {
+		t, keep := c.table.Load(), c.Age() <= c.cfg.MaxStale
+		call, info := withKey(ctx, c.cfg.Key)
+		if try > 0 {
+			// This server is behind the one that the news came from.
+			info.RequestHeader().Set("Tenure-Consistency", "leader_latest")
+		}
+		c.counters.questions.Add(1)
+		res, err := c.invalidations.ResolveKey(call, &tenurev1.ResolveKeyRequest{PublicKey: public, Secret: secret})
+		if err != nil {
+			return resolved{}, fmt.Errorf("keycache: Tenure can't be asked: %w", err)
+		}
+		if r, ok := c.keep(t, keep, answer{res.Position, res.Key, res.User, res.Projects, res.Orgs}, id, public); ok {
+			return r, nil
+		}
+		select {
+		case <-ctx.Done():
+			return resolved{}, ctx.Err()
+		case <-time.After(time.Millisecond << try):
+		}
+	}
+	return resolved{}, fmt.Errorf("keycache: Tenure's answer is older than what is known to have changed; try again")
+}
+
+// keep takes an answer into a table, or only shows it if it must not be kept; it answers false if the answer is too old for either.
+func (c *Cache) keep(t *table, keep bool, a answer, id pairID, public string) (resolved, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.table.Load() != t || t.old(a, public) {
+		return resolved{}, false
+	}
+	if !keep {
+		key, _ := newTable(0).load(a)
+		return resolved{key: key}, true
+	}
+	p := &pair{id: id}
+	p.key, _ = t.load(a)
+	if p.key == nil {
+		p.bucket = bucketOf(public)
+		p.until, p.changes = time.Now().Add(c.cfg.KeepUnknown), t.changed[p.bucket].Load()
+	}
+	if t.put(p, c.cfg.MaxKeys) {
+		if t.evicted++; t.evicted > c.cfg.MaxKeys {
+			c.sweep(t)
+		}
+	}
+	return resolved{p.key, true}, true
+}
+
+// sweep forgets entries that no pair needs any more. The caller holds the table's mu.
+func (c *Cache) sweep(t *table) {
+	t.evicted = 0
+	needed := map[any]bool{}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.RLock()
+		for _, p := range s.pairs {
+			if p.key != nil {
+				p.key.needs(needed)
+			}
+		}
+		s.mu.RUnlock()
+	}
+	c.usage.Lock()
+	for id, n := range t.keys {
+		if !needed[n] {
+			c.count(id, n)
+			delete(t.keys, id)
+		}
+	}
+	c.usage.Unlock()
+	forget(t.users, needed)
+	forget(t.projects, needed)
+	forget(t.orgs, needed)
+}
+
+func forget[N any](nodes map[string]*N, needed map[any]bool) {
+	for id, n := range nodes {
+		if !needed[n] {
+			delete(nodes, id)
+		}
+	}
+}
+
+// needs adds a key and all it is judged by.
+func (k *keyNode) needs(needed map[any]bool) {
+	needed[k] = true
+	v := k.value.Load()
+	if v == nil {
+		return
+	}
+	project := func(n *projectNode) {
+		if needed[n] = true; n.value.Load() != nil {
+			needed[n.value.Load().org] = true
+		}
+	}
+	if v.org != nil {
+		needed[v.org] = true
+	}
+	if v.project != nil {
+		project(v.project)
+	}
+	if v.user == nil {
+		return
+	}
+	needed[v.user] = true
+	if u := v.user.value.Load(); u != nil {
+		for _, h := range u.holdings {
+			if needed[h.org] = true; h.project != nil {
+				project(h.project)
+			}
+		}
+	}
+}
