@@ -11,8 +11,9 @@ import (
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
-// askWait is how long a question may take that several wait for; who asks bounds their own wait by their context.
-const askWait = 30 * time.Second
+// askWait is how long a question may take: a connection that hangs must not keep others from asking anew. Who asks bounds their own wait
+// by their context.
+const askWait = 5 * time.Second
 
 // withKey is a context whose calls carry a key.
 func withKey(ctx context.Context, key string) (context.Context, connect.CallInfo) {
