@@ -34,6 +34,9 @@ var mayImport = map[string]struct {
 	"projections/audit": {"a projection reads the log's events", []string{
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
 	}},
+	"projections/feed": {"a projection publishes the audit's view of events", []string{
+		"domain", "eventstore", "projections", "projections/audit", events, api,
+	}},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},

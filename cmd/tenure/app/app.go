@@ -77,6 +77,11 @@ type Config struct {
 	// the defaults if 0.
 	AccessLogRetention time.Duration
 	AccessLogBytes     int64
+	// Feed publishes every event in a stream of its own; what is kept there, and how it is written, with defaults if 0 or empty.
+	Feed          bool
+	FeedRetention time.Duration
+	FeedBytes     int64
+	FeedFormat    string
 	// HugePages asks Linux for huge pages: a large state answers faster, and what is freed in small pieces is given back later.
 	HugePages bool
 	Logger    *slog.Logger
@@ -185,6 +190,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	if err := a.startReadModels(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.startFeed(); err != nil {
 		return nil, err
 	}
 	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
@@ -326,7 +334,7 @@ func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
 // readyz: requests sent here are answered. Read models are told of and don't count: commands, checks and keys do without them.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
 	var models []string
-	for _, p := range a.ReadModels.All() {
+	for _, p := range a.ReadModels.Reporters() {
 		r := p.Report()
 		line := fmt.Sprintf("read model %s: %s, position %d of %d", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End)
 		if r.Err != nil {
@@ -369,7 +377,7 @@ func (a *App) warnings() []string {
 	if warning := a.lostAccess(); warning != "" {
 		list = append(list, warning)
 	}
-	for _, p := range a.ReadModels.All() {
+	for _, p := range a.ReadModels.Reporters() {
 		if r := p.Report(); r.Err != nil {
 			list = append(list, fmt.Sprintf("read model %q is %s at position %d of %d: %v", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End, r.Err))
 		}
