@@ -44,6 +44,8 @@ type Config struct {
 	// Format is JSON if empty.
 	Format Format
 	Logger *slog.Logger
+
+	sameWithin time.Duration
 }
 
 func (c Config) streamConfig() jetstream.StreamConfig {
@@ -56,7 +58,7 @@ func (c Config) streamConfig() jetstream.StreamConfig {
 		Discard:     jetstream.DiscardOld,
 		MaxAge:      c.MaxAge,
 		MaxBytes:    c.MaxBytes,
-		Duplicates:  min(sameWithin, c.MaxAge),
+		Duplicates:  min(c.sameWithin, c.MaxAge),
 		Replicas:    max(c.Replicas, 1),
 		// The end of the stream is read from its leader alone: what a replica does not have yet would be published again.
 		AllowDirect: false,
@@ -103,6 +105,7 @@ func (c Config) withDefaults() Config {
 	c.MaxAge = cmp.Or(c.MaxAge, DefaultMaxAge)
 	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
 	c.Format = cmp.Or(c.Format, JSON)
+	c.sameWithin = cmp.Or(c.sameWithin, sameWithin)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
