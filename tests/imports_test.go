@@ -37,6 +37,9 @@ var mayImport = map[string]struct {
 	"projections/feed": {"a projection publishes the audit's view of events", []string{
 		"domain", "eventstore", "projections", "projections/audit", events, api,
 	}},
+	"projections/webhook": {"sends what the feed holds, as the state says", []string{
+		"domain", "projections", "projections/audit", "projections/feed", events, api,
+	}},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},
@@ -46,7 +49,8 @@ var mayImport = map[string]struct {
 	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
 		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
-		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
+		"projections/directory", "projections/readmodel", "projections/runner", "projections/usage", "projections/webhook", events, api,
+		api + "/tenurev1connect",
 	}},
 	"internal/cli": {"a client of the API, and of the log's public format", []string{
 		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",

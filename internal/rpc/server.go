@@ -19,6 +19,7 @@ import (
 	"github.com/tenurehq/tenure/internal/keyring"
 	"github.com/tenurehq/tenure/internal/sealing"
 	"github.com/tenurehq/tenure/projections/audit"
+	"github.com/tenurehq/tenure/projections/webhook"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
 )
 
@@ -44,6 +45,9 @@ type Config struct {
 	Warnings func() []string
 	// ReadModels are what queries beside the state read.
 	ReadModels ReadModels
+	// Webhooks sends them, and is nil unless events are published; WebhookAllowHTTP takes URLs without TLS.
+	Webhooks         *webhook.Sender
+	WebhookAllowHTTP bool
 	// Servers asks all servers that run for the newest format of the log that any of them reads, and for those that read less.
 	Servers func(context.Context) (newest uint32, older []string, err error)
 }
@@ -70,7 +74,7 @@ var Services = []string{
 	tenurev1connect.InstanceServiceName, tenurev1connect.AuditServiceName, tenurev1connect.RoleServiceName,
 	tenurev1connect.GroupServiceName, tenurev1connect.InvitationServiceName, tenurev1connect.TransferServiceName,
 	tenurev1connect.PlanServiceName, tenurev1connect.DataPlaneServiceName, tenurev1connect.LogServiceName,
-	tenurev1connect.ProjectionServiceName,
+	tenurev1connect.ProjectionServiceName, tenurev1connect.WebhookServiceName,
 }
 
 // NewHandler serves the API over Connect, gRPC and gRPC-Web, with gRPC reflection and health.
@@ -108,6 +112,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		func() (string, http.Handler) { return tenurev1connect.NewDataPlaneServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewLogServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewProjectionServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewWebhookServiceHandler(s, options...) },
 		func() (string, http.Handler) { return grpchealth.NewHandler(healthOf{cfg.Engine}) },
 		func() (string, http.Handler) {
 			return grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(Services...))

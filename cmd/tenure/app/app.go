@@ -27,6 +27,7 @@ import (
 	"github.com/tenurehq/tenure/internal/keyring"
 	"github.com/tenurehq/tenure/internal/rpc"
 	"github.com/tenurehq/tenure/internal/sealing"
+	"github.com/tenurehq/tenure/projections/webhook"
 )
 
 // Version of this build.
@@ -82,6 +83,12 @@ type Config struct {
 	FeedRetention time.Duration
 	FeedBytes     int64
 	FeedFormat    string
+	// WebhookAllowHTTP takes webhook URLs without TLS, and WebhookNetworks are private networks that webhooks may be sent to.
+	WebhookAllowHTTP bool
+	WebhookNetworks  []string
+	// WebhookSchedule are the waits between attempts and WebhookTimeout is for one; the defaults if empty.
+	WebhookSchedule []time.Duration
+	WebhookTimeout  time.Duration
 	// HugePages asks Linux for huge pages: a large state answers faster, and what is freed in small pieces is given back later.
 	HugePages bool
 	Logger    *slog.Logger
@@ -106,6 +113,7 @@ type App struct {
 	vault    *sealing.Vault
 	eraser   *eraser
 	access   *accesslog.Recorder
+	webhooks *webhook.Sender // nil without the feed
 	servers  []*http.Server
 	serveErr chan error
 	closers  []func() error // in order of start
@@ -195,6 +203,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.startFeed(); err != nil {
 		return nil, err
 	}
+	if err := a.startWebhooks(); err != nil {
+		return nil, err
+	}
 	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
 		return nil, err
 	}
@@ -249,11 +260,12 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	metrics := edge.NewMetrics(rpc.Procedures())
 	registerEngine(metrics.Registerer(), a.Engine)
 	registerAccessLog(metrics.Registerer(), a.access)
+	registerWebhooks(metrics.Registerer(), a.webhooks)
 	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Personal: a.personal(), Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
 		AccessLog: a.access, Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
-		Servers: a.older, ReadModels: a.ReadModels,
+		Servers: a.older, ReadModels: a.ReadModels, Webhooks: a.webhooks, WebhookAllowHTTP: a.cfg.WebhookAllowHTTP,
 	})
 	if err != nil {
 		return err
