@@ -91,19 +91,20 @@ func (s *Sink) read(ctx context.Context) (h head, err error) {
 			err = fmt.Errorf("%w: %w", projections.ErrTransient, err)
 		}
 	}()
-	stream, bucket, err := s.cfg.ensure(ctx, s.js)
+	bucket, err := s.cfg.ensureBucket(ctx, s.js)
 	if err != nil {
 		return h, err
 	}
+	// First the record: what is written meanwhile is behind it, and never in front.
 	r, revision, err := readRecord(ctx, bucket)
 	if err != nil {
 		return h, err
 	}
-	info, err := stream.Info(ctx)
+	stream, err := s.cfg.ensureStream(ctx, s.js)
 	if err != nil {
 		return h, err
 	}
-	first, last := info.State.FirstSeq, info.State.LastSeq
+	first, last := stream.CachedInfo().State.FirstSeq, stream.CachedInfo().State.LastSeq
 	if r.Sequence > last {
 		s.cfg.Logger.Warn("the feed's stream was deleted, or lost its end; it is filled again from the log",
 			"stream", StreamName, "recorded sequence", r.Sequence, "last sequence", last)

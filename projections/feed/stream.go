@@ -65,9 +65,9 @@ func (c Config) streamConfig() jetstream.StreamConfig {
 	}
 }
 
-// ensure creates the stream and the bucket, or gives a stream that is there the limits of this server's settings.
-func (c Config) ensure(ctx context.Context, js jetstream.JetStream) (stream jetstream.Stream, bucket jetstream.KeyValue, err error) {
-	stream, err = js.Stream(ctx, StreamName)
+// ensureStream creates the stream, or gives one that is there the limits of this server's settings. What it knows of itself is new.
+func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, StreamName)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(ctx, c.streamConfig())
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -75,28 +75,31 @@ func (c Config) ensure(ctx context.Context, js jetstream.JetStream) (stream jets
 		}
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	want, have := c.streamConfig(), stream.CachedInfo().Config
 	if have.Storage != want.Storage || have.Retention != want.Retention || have.Discard != want.Discard {
-		return nil, nil, fmt.Errorf("%w: stream %s was made by somebody else; delete it, and it is made anew from the log", errSettings, StreamName)
+		return nil, fmt.Errorf("%w: stream %s was made by somebody else; delete it, and it is made anew from the log", errSettings, StreamName)
 	}
 	changed := have
 	changed.Subjects, changed.AllowDirect = want.Subjects, want.AllowDirect
 	changed.MaxAge, changed.Duplicates, changed.MaxBytes = want.MaxAge, want.Duplicates, want.MaxBytes
-	if len(have.Subjects) != 1 || have.Subjects[0] != Subjects || have.AllowDirect || changed.MaxAge != have.MaxAge ||
-		changed.Duplicates != have.Duplicates || changed.MaxBytes != have.MaxBytes {
-		if stream, err = js.UpdateStream(ctx, changed); err != nil {
-			return nil, nil, err
-		}
+	if len(have.Subjects) == 1 && have.Subjects[0] == Subjects && !have.AllowDirect && changed.MaxAge == have.MaxAge &&
+		changed.Duplicates == have.Duplicates && changed.MaxBytes == have.MaxBytes {
+		return stream, nil
 	}
-	bucket, err = js.KeyValue(ctx, CheckpointBucket)
+	return js.UpdateStream(ctx, changed)
+}
+
+// ensureBucket creates the bucket of the checkpoint.
+func (c Config) ensureBucket(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
+	bucket, err := js.KeyValue(ctx, CheckpointBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: CheckpointBucket, Description: "Tenure: how far the log is in " + StreamName, Replicas: max(c.Replicas, 1),
 		})
 	}
-	return stream, bucket, err
+	return bucket, err
 }
 
 var errSettings = errors.New("other settings than the feed needs")

@@ -49,6 +49,7 @@ func NewSecret() string {
 // message is what is sent.
 type message struct {
 	id, eventType string
+	at            time.Time // when it happened; zero for what is sent on demand
 	body          []byte
 }
 
@@ -61,13 +62,13 @@ type payload struct {
 
 func newMessage(id, eventType string, at time.Time, data []byte) (message, error) {
 	body, err := json.Marshal(payload{eventType, at.UTC().Format(time.RFC3339Nano), data})
-	return message{id, eventType, body}, err
+	return message{id, eventType, at, body}, err
 }
 
 // messageOf reads a message of the feed, or one that is to be sent again.
 func messageOf(header nats.Header, data []byte) (message, error) {
 	if id := header.Get(idHeader); id != "" {
-		return message{id, header.Get(typeHeader), data}, nil
+		return message{id: id, eventType: header.Get(typeHeader), body: data}, nil
 	}
 	id := header.Get(jetstream.MsgIDHeader)
 	at, err := time.Parse(time.RFC3339Nano, header.Get("ce-time"))

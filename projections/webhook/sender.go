@@ -84,8 +84,8 @@ type worker struct {
 	ended   chan struct{}
 }
 
-// Start begins to send.
-func Start(cfg Config) (*Sender, error) {
+// Start begins to send, until Close. That the stream can't be made now is no error: it is tried again.
+func Start(ctx context.Context, cfg Config) (*Sender, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if len(cfg.Schedule) == 0 {
@@ -96,7 +96,10 @@ func Start(cfg Config) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{cfg: cfg, js: js, http: cfg.client()}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(ctx, question)
+	_, _ = cfg.ensureStream(ctx, js) // it is tried again
+	cancel()
+	ctx, cancel = context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.done.Go(func() { s.run(ctx) })
 	return s, nil
@@ -277,6 +280,10 @@ func (s *Sender) handle(ctx context.Context, id domain.WebhookID, m jetstream.Ms
 	if err != nil {
 		s.cfg.Logger.Warn("a message is not sent to a webhook", "webhook", id, "subject", m.Subject(), "error", err)
 		_ = m.Term()
+		return
+	}
+	if !what.at.IsZero() && what.at.Before(w.CreatedAt) {
+		_ = m.Ack() // the feed was filled again
 		return
 	}
 	began := time.Now()

@@ -82,7 +82,8 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) (jetst
 	})
 }
 
-const consumerPrefix = "webhook-"
+// consumerPrefix begins the names of consumers that are Tenure's; others are left alone.
+const consumerPrefix = "tenure-webhook-"
 
 func consumerName(id domain.WebhookID) string { return consumerPrefix + string(id) }
 
@@ -207,11 +208,14 @@ func (s *Sender) read(ctx context.Context, subjects []string, headersOnly bool, 
 	defer func() {
 		_ = s.js.DeleteConsumer(context.WithoutCancel(ctx), StreamName, consumer.CachedInfo().Name)
 	}()
-	for left := consumer.CachedInfo().NumPending; left > 0; {
-		batch, err := consumer.Fetch(int(min(left, 100)), jetstream.FetchContext(ctx))
+	left := int(consumer.CachedInfo().NumPending)
+	for left > 0 {
+		// Some may be removed meanwhile, so none is waited for.
+		batch, err := consumer.FetchNoWait(min(left, 100))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
+		before := left
 		for m := range batch.Messages() {
 			meta, err := m.Metadata()
 			if err != nil {
@@ -224,6 +228,9 @@ func (s *Sender) read(ctx context.Context, subjects []string, headersOnly bool, 
 		}
 		if err := batch.Error(); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+		if left == before {
+			return nil
 		}
 	}
 	return nil

@@ -203,7 +203,7 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.startFeed(); err != nil {
 		return nil, err
 	}
-	if err := a.startWebhooks(); err != nil {
+	if err := a.startWebhooks(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
@@ -388,6 +388,9 @@ func (a *App) warnings() []string {
 	}
 	if warning := a.lostAccess(); warning != "" {
 		list = append(list, warning)
+	}
+	if n := s.Webhooks().Len(); n > 0 && a.webhooks == nil {
+		list = append(list, fmt.Sprintf("%d webhooks send nothing from this server, because the event feed is off: start all servers with --feed", n))
 	}
 	for _, p := range a.ReadModels.Reporters() {
 		if r := p.Report(); r.Err != nil {

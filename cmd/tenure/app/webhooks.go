@@ -13,7 +13,7 @@ import (
 )
 
 // startWebhooks sends webhooks from the feed until Close, if there is a feed.
-func (a *App) startWebhooks() (err error) {
+func (a *App) startWebhooks(ctx context.Context) (err error) {
 	if !a.cfg.Feed {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (a *App) startWebhooks() (err error) {
 		}
 		networks = append(networks, network.Masked())
 	}
-	a.webhooks, err = webhook.Start(webhook.Config{
+	a.webhooks, err = webhook.Start(ctx, webhook.Config{
 		Conn: a.broker.conn(), Replicas: a.cfg.Replicas, State: a.Engine.State, Moved: a.Engine.Moved, Open: a.open,
 		Disable: a.disableWebhook, Networks: networks, Schedule: a.cfg.WebhookSchedule, Timeout: a.cfg.WebhookTimeout, Logger: a.cfg.Logger,
 	})
