@@ -33,6 +33,7 @@ type received struct {
 	id     string
 	Type   string
 	data   map[string]any
+	taken  bool // it was answered with 2xx
 }
 
 // receiver is somebody's HTTP server, which answers as it is told.
@@ -61,18 +62,31 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	_ = json.Unmarshal(body, &content)
 	r.mu.Lock()
-	r.got = append(r.got, received{req.Header.Clone(), body, req.Header.Get("Webhook-Id"), content.Type, content.Data})
 	answer := r.answer
+	r.mu.Unlock()
+	if answer == nil {
+		answer = status(http.StatusNoContent)
+	}
+	answered := &answered{w, http.StatusOK}
+	answer(answered, req)
+	r.mu.Lock()
+	r.got = append(r.got, received{req.Header.Clone(), body, req.Header.Get("Webhook-Id"), content.Type, content.Data, answered.status/100 == 2})
 	r.mu.Unlock()
 	select {
 	case r.came <- struct{}{}:
 	default:
 	}
-	if answer != nil {
-		answer(w, req)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+}
+
+// answered remembers the status.
+type answered struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answered) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
 }
 
 func (r *receiver) answers(h http.HandlerFunc) {

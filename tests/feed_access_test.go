@@ -84,8 +84,8 @@ func (s *apiServer) fed(t *testing.T) {
 }
 
 // With the configuration in the documentation an organization's program gets that organization's events, and has no way to another's:
-// by subscription, by a consumer of its own making, by number, or by having answers sent where it may not publish. Fails if the
-// export of its events is tenure.feed.>, or the export of its consumer is $JS.API.>: tried.
+// by subscription, by a consumer of its own making, by number, or by having answers sent where it may not publish. Fails if
+// it imports tenure.feed.>, or $JS.API.>: tried.
 func TestFeedShowsAnOrganizationItsOwn(t *testing.T) {
 	t.Parallel()
 	url := documentedNATS(t)
