@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -374,6 +375,24 @@ func TestFaultWebhookSlowAndRedirecting(t *testing.T) {
 	}
 	if got := target.all(); len(got) > 0 {
 		t.Errorf("a redirect was followed: %v", got)
+	}
+}
+
+// A receiver whose certificate nobody vouches for gets nothing. Fails if certificates are not verified: tried.
+func TestWebhookVerifiesCertificates(t *testing.T) {
+	t.Parallel()
+	h, r := startHooks(t, nil), &receiver{came: make(chan struct{}, 1)}
+	r.Server = httptest.NewUnstartedServer(r)
+	r.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r.StartTLS()
+	t.Cleanup(r.Close)
+	id, _ := h.create(t, r.URL, "ProjectCreated")
+	h.happens(t)
+	h.deliveries(t, id, "a refused certificate", func(list []*tenurev1.WebhookDelivery) bool {
+		return slices.ContainsFunc(list, func(d *tenurev1.WebhookDelivery) bool { return d.Error == "the certificate is not good" })
+	})
+	if got := r.all(); len(got) > 0 {
+		t.Errorf("%d requests came", len(got))
 	}
 }
 

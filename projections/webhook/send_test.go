@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tenurehq/tenure/projections/feed"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
 // The example of the specification. Fails if anything else is signed: tried.
@@ -60,6 +62,21 @@ func TestMessageOf(t *testing.T) {
 		if m, err := messageOf(bad, []byte(`{}`)); err == nil {
 			t.Errorf("without %s: %+v", name, m)
 		}
+	}
+}
+
+// A feed of protobuf is sent as JSON all the same. Fails if the body is taken as it is: tried.
+func TestMessageOfProtobuf(t *testing.T) {
+	t.Parallel()
+	data, err := proto.Marshal(&tenurev1.AuditRecord{Position: 7, EventType: "OrgCreated"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := messageOf(nats.Header{
+		"Nats-Msg-Id": {"log/7/1/org"}, feed.PositionHeader: {"7"}, "ce-time": {"2026-01-01T00:00:00Z"}, "ce-type": {"tenure.OrgCreated"}, "Content-Type": {"application/protobuf"},
+	}, data)
+	if want := `{"type":"OrgCreated","timestamp":"2026-01-01T00:00:00Z","data":{"position":"7","event_type":"OrgCreated"}}`; err != nil || string(m.body) != want {
+		t.Errorf("%s, %v", m.body, err)
 	}
 }
 

@@ -78,7 +78,7 @@ type WebhookServiceClient interface {
 	// DeleteWebhook ends it, with what waits to be sent and its dead letters. Errors: not_found WEBHOOK_NOT_FOUND.
 	DeleteWebhook(context.Context, *v1.DeleteWebhookRequest) (*v1.DeleteWebhookResponse, error)
 	// RotateWebhookSecret makes a new secret, shown this once. For a grace each message has a signature with the old one as well.
-	// Errors: not_found WEBHOOK_NOT_FOUND, already_exists SECRET_ALREADY_SHOWN.
+	// Errors: not_found WEBHOOK_NOT_FOUND, failed_precondition FEED_OFF, already_exists SECRET_ALREADY_SHOWN.
 	RotateWebhookSecret(context.Context, *v1.RotateWebhookSecretRequest) (*v1.RotateWebhookSecretResponse, error)
 	// ListWebhookDeliveries lists attempts to send and dead letters, newest first, as far as they are kept. Errors: not_found
 	// WEBHOOK_NOT_FOUND, failed_precondition FEED_OFF, unavailable DELIVERIES_UNAVAILABLE.
@@ -272,7 +272,7 @@ type WebhookServiceHandler interface {
 	// DeleteWebhook ends it, with what waits to be sent and its dead letters. Errors: not_found WEBHOOK_NOT_FOUND.
 	DeleteWebhook(context.Context, *v1.DeleteWebhookRequest) (*v1.DeleteWebhookResponse, error)
 	// RotateWebhookSecret makes a new secret, shown this once. For a grace each message has a signature with the old one as well.
-	// Errors: not_found WEBHOOK_NOT_FOUND, already_exists SECRET_ALREADY_SHOWN.
+	// Errors: not_found WEBHOOK_NOT_FOUND, failed_precondition FEED_OFF, already_exists SECRET_ALREADY_SHOWN.
 	RotateWebhookSecret(context.Context, *v1.RotateWebhookSecretRequest) (*v1.RotateWebhookSecretResponse, error)
 	// ListWebhookDeliveries lists attempts to send and dead letters, newest first, as far as they are kept. Errors: not_found
 	// WEBHOOK_NOT_FOUND, failed_precondition FEED_OFF, unavailable DELIVERIES_UNAVAILABLE.
