@@ -16,7 +16,7 @@ func TestMayDial(t *testing.T) {
 
 		"127.0.0.1": false, "127.9.9.9": false, "::1": false, "0.0.0.0": false, "0.1.2.3": false, "::": false,
 		"10.0.0.1": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.1.1": false, "fc00::1": false, "fd12::1": false,
-		"169.254.169.254": false, "fe80::1": false, "fe80::1%eth0": false, "fec0::1": false,
+		"169.254.169.254": false, "fe80::1": false, "fe80::1%eth0": false, "fec0::1": false, "fec0::1%eth0": false,
 		"100.64.0.1": false, "100.127.255.255": false, "100.100.100.200": false,
 		"224.0.0.1": false, "239.1.1.1": false, "ff02::1": false, "255.255.255.255": false, "240.0.0.1": false,
 		"192.0.0.1": false, "192.0.2.1": false, "192.88.99.1": false, "198.18.0.1": false, "198.19.255.255": false, "198.51.100.1": false, "203.0.113.1": false,
