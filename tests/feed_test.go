@@ -54,7 +54,7 @@ func TestFeedOfTwoServers(t *testing.T) {
 		change(cfg)
 		cfg.PepperFile, cfg.SealingKeyFile = filepath.Join(first.dir, "pepper"), filepath.Join(first.dir, "sealing-key")
 	})
-	org := first.org(t, "")
+	org := second.org(t, "")
 	apiOK[*tenurev1.CreateWebhookResponse](t, second.admin(), &tenurev1.CreateWebhookRequest{OrgId: org, Url: r.URL, EventTypes: []string{"ProjectCreated"}})
 	var want []string
 	for range 30 {
