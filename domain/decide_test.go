@@ -54,7 +54,7 @@ var tables = [][]row{
 	suspendRows, leaveRows, roleRows, groupRows, updateGroupRows, groupCeilingRows, inviteRows, manageInvitationRows, acceptRows,
 	declineRows, offerRows, answerOfferRows, transferLimitRows, serviceAccountRows, serviceKeyRows, identityRows, adminRows,
 	catalogRows, policyRows, policyEffectRows, signUpRows, planRows, quotaRows, dataPlaneRows, importKeyRows, initRows,
-	hiddenRows, hiddenNounRows, escalationRows, detourRows,
+	hiddenRows, hiddenNounRows, escalationRows, detourRows, webhookRows,
 }
 
 func TestCommands(t *testing.T) {
@@ -190,10 +190,10 @@ func stamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }
 
 // Commands that always change something.
 var neverIdle = words(`CreateOrg CreateProject TransferProject CreateKey ImportKey RotateKey RevokeRole LeaveOrg CreateServiceAccount
-	CreateGroup DeleteGroup DefineRole DeleteRole Invite ResendInvitation OfferTransfer AcceptTransfer`)
+	CreateGroup DeleteGroup DefineRole DeleteRole Invite ResendInvitation OfferTransfer AcceptTransfer CreateWebhook RotateWebhookSecret DeleteWebhook`)
 
 // Tenure itself gives these, and nobody is refused who can.
-var neverRefused = words("CreateInstance IntroducePepper RehashKey Init")
+var neverRefused = words("CreateInstance IntroducePepper RehashKey Init DisableWebhook")
 
 // TestEveryCommandHasRows: every method that changes something, and every type with a decide method, has a row in which it is
 // accepted, one in which it is refused and one in which it changes nothing.

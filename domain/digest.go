@@ -27,7 +27,7 @@ func (s *State) Digest() Hash {
 var partNames = []string{
 	"position", "hash", "time", "voids", "instance", "orgs", "projects", "users", "keys", "emails", "publicKeys",
 	"verifiers", "instanceKeys", "erased", "admins", "plans", "dataPlanes", "groups", "invitations", "invited",
-	"tokens", "offers", "identities", "inits", "memory", "memory.count", "memory.forgot",
+	"tokens", "offers", "identities", "inits", "webhooks", "memory", "memory.count", "memory.forgot",
 }
 
 // parts are pointers to all of the state but the catalog, which is told by the entries in it.
@@ -35,7 +35,7 @@ func (s *State) parts() []any {
 	return []any{
 		&s.Position, &s.Hash, &s.Time, &s.Voids, &s.Instance, &s.orgs, &s.projects, &s.users, &s.keys, &s.emails, &s.publicKeys,
 		&s.verifiers, &s.instanceKeys, &s.erased, &s.admins, &s.plans, &s.dataPlanes, &s.groups, &s.invitations, &s.invited,
-		&s.tokens, &s.offers, &s.identities, &s.inits, &s.memory.Buckets, &s.memory.Count, &s.memory.Forgot,
+		&s.tokens, &s.offers, &s.identities, &s.inits, &s.webhooks, &s.memory.Buckets, &s.memory.Count, &s.memory.Forgot,
 	}
 }
 

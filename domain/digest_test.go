@@ -41,6 +41,7 @@ var stateChanges = map[string]func(*State){
 	"offers":      func(s *State) { s.offers = s.offers.With("offer", &Offer{}) },
 	"identities":  func(s *State) { s.identities = s.identities.With("digest", "user") },
 	"inits":       func(s *State) { s.inits = s.inits.With("what", struct{}{}) },
+	"webhooks":    func(s *State) { s.webhooks = s.webhooks.With("webhook", &Webhook{}) },
 	"memory":      func(s *State) { s.memory.Count++ },
 }
 

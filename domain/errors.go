@@ -87,6 +87,9 @@ const (
 	KeySchemeUnknown        Reason = "KEY_SCHEME"
 	FormatTooOld            Reason = "FORMAT_TOO_OLD"
 	OldServers              Reason = "OLD_SERVERS"
+	WebhookNotFound         Reason = "WEBHOOK_NOT_FOUND"
+	TooManyWebhooks         Reason = "TOO_MANY_WEBHOOKS"
+	UnknownEventType        Reason = "UNKNOWN_EVENT_TYPE"
 )
 
 // Reasons of access decisions and key verdicts. Those that deny because of a state are reasons of errors as well.

@@ -171,6 +171,15 @@ func (s *State) evolve(e *eventv1.Event, by *eventv1.Actor, at moment) {
 	case *eventv1.Event_InvitationRevoked:
 		s.invitationEnds(e, InvitationRevoked)
 
+	case *eventv1.Event_WebhookCreated:
+		s.webhookCreated(e, body.WebhookCreated, at)
+	case *eventv1.Event_WebhookUpdated:
+		s.webhookUpdated(body.WebhookUpdated, at)
+	case *eventv1.Event_WebhookSecretRotated:
+		s.webhookSecretRotated(body.WebhookSecretRotated, at)
+	case *eventv1.Event_WebhookDeleted:
+		s.webhookDeleted(e, body.WebhookDeleted)
+
 	case *eventv1.Event_KeyCreated:
 		s.keyCreated(e, body.KeyCreated, by, at)
 	case *eventv1.Event_KeyUpdated:

@@ -29,6 +29,7 @@ var everyKind = slices.Concat(webOverrides, rotated, []domain.Command{
 	invite("inv3", "mia", "acme", "", domain.Viewer, ""), domain.RevokeInvitation{ID: "inv3"},
 	offer("web", "acme"), domain.DeclineTransfer{ID: "xfr"}, domain.OfferTransfer{ID: "xfr2", Project: "web", Target: "acme"}, domain.CancelTransfer{ID: "xfr2"},
 	domain.ImportKey{Minted: slow("k_slow"), Org: "acme"}, rehash("k_slow", "slow hash of k_slow"),
+	hook("whk"), domain.UpdateWebhook{ID: "whk", Paused: new(true)}, domain.RotateWebhookSecret{ID: "whk", Secret: []byte("next")}, domain.DeleteWebhook{ID: "whk"},
 	domain.Init{Org: "home", OrgName: "Home", User: "root", Email: sealed("root", "r"), EmailDigest: []byte("r")},
 })
 

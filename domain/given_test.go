@@ -147,6 +147,7 @@ var rules = sync.OnceValue(func() map[string]domain.Rule {
 	byName := map[string]domain.Rule{
 		"CreateInstance": {Requirement: domain.Anyone}, "IntroducePepper": {Requirement: domain.Anyone},
 		"ExtendCatalog": {Requirement: domain.Anyone}, "Init": {Requirement: domain.Anyone}, "RehashKey": {Requirement: domain.Anyone},
+		"DisableWebhook": {Requirement: domain.Anyone},
 	}
 	eachMethod(func(m protoreflect.MethodDescriptor) {
 		r := proto.GetExtension(m.Options(), tenurev1.E_Rule).(*tenurev1.Rule)

@@ -147,7 +147,7 @@ func addGolden(t *testing.T, seen map[protoreflect.FieldNumber]bool, number int)
 			seen[n] = true
 		}
 		number++
-		writeGoldenLog(t, fmt.Sprintf("testdata/golden/0.1.0/%02d", number), log, int64(seed))
+		writeGoldenLog(t, fmt.Sprintf("testdata/golden/0.2.0/%02d", number), log, int64(seed))
 	}
 	for _, fd := range goldenLacks(seen) {
 		t.Errorf("no run brought %s", fd.Name())
@@ -164,7 +164,7 @@ func writeGoldenLog(t *testing.T, name string, log []*eventv1.Commit, seed int64
 	var parent domain.Hash
 	for i, c := range log {
 		c.CommitId = ulid.MustNew(ulid.Timestamp(c.Time.AsTime()), random).String()
-		c.Parent, c.Node, c.Format = uint64(i), "golden", 1
+		c.Parent, c.Node, c.Format = uint64(i), "golden", eventstore.Format
 		if c.ParentHash = nil; i > 0 {
 			c.ParentHash = parent[:]
 		}

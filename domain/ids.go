@@ -17,6 +17,8 @@ type (
 	InvitationID string
 	// OfferID names an offer to transfer a project; new ones begin with "xfr_".
 	OfferID string
+	// WebhookID names a webhook; new ones begin with "whk_".
+	WebhookID string
 	// PlanID names a plan; it is chosen.
 	PlanID string
 	// DataPlaneID names a data plane; it is chosen.

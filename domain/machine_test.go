@@ -86,7 +86,7 @@ func (m *machine) actions() []func(*rapid.T) {
 	return []func(*rapid.T){
 		m.passTime, func(t *rapid.T) { m.seal(t) }, m.orgCommand, m.placement, m.projectCommand, m.transfer, m.offer, m.grant, m.revoke,
 		m.memberCommand, m.roleCommand, m.roleCommand, m.groupCommand, m.groupCommand, m.invite, m.invitationCommand, m.invitationCommand, m.userCommand,
-		m.account, m.keyCommand, m.newKey, m.instanceCommand, m.init,
+		m.account, m.keyCommand, m.newKey, m.instanceCommand, m.init, m.webhookCommand,
 	}
 }
 

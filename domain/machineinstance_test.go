@@ -129,3 +129,26 @@ func domainOf(email string) string {
 func verifier(hash string) *eventv1.Verifier {
 	return &eventv1.Verifier{Scheme: "hmac", PepperId: "pep", Hash: []byte(hash)}
 }
+
+// webhookCommand makes and changes webhooks. The model does not know them: they change nothing of what it compares.
+func (m *machine) webhookCommand(t *rapid.T) {
+	update := need("organization:update")
+	ids := m.state.Webhooks().Keys()
+	if len(ids) < 2 || dice(t, "new", 3) == 0 {
+		o := m.org(t)
+		m.give(t, domain.CreateWebhook{ID: domain.WebhookID(m.fresh("w")), Org: o, URL: "https://example.com", Secret: []byte(m.fresh("secret"))}, update, place{org: o})
+		return
+	}
+	w, _ := m.state.Webhook(one(t, "webhook", ids))
+	at := place{org: w.Org}
+	switch dice(t, "change", 4) {
+	case 0:
+		m.give(t, domain.UpdateWebhook{ID: w.ID, Paused: new(dice(t, "paused", 2) == 0), EventTypes: &[]string{"OrgUpdated"}}, update, at)
+	case 1:
+		m.give(t, domain.RotateWebhookSecret{ID: w.ID, Secret: []byte(m.fresh("secret")), Grace: hour}, update, at)
+	case 2:
+		m.do(t, system, domain.DisableWebhook{ID: w.ID, URL: w.URL})
+	default:
+		m.give(t, domain.DeleteWebhook{ID: w.ID}, update, at)
+	}
+}

@@ -39,6 +39,7 @@ type State struct {
 	offers      Table[OfferID, *Offer]
 	identities  Table[string, UserID] // by keyed digest of issuer and subject
 	inits       Table[string, struct{}]
+	webhooks    Table[WebhookID, *Webhook]
 
 	memory memory
 
@@ -98,6 +99,7 @@ type Org struct {
 	GroupNames  Table[string, GroupID] // folded
 	Invitations Table[InvitationID, struct{}]
 	Offers      Table[OfferID, struct{}] // to it and from it
+	Webhooks    Table[WebhookID, struct{}]
 	// KeysHeld counts the keys of it and of its projects that are not revoked.
 	KeysHeld int
 }

@@ -66,6 +66,16 @@ DeleteGroup          0  yyddd dyd n yd y
 ListGroups           0  yyydd dyd n yd y
 ListGroupMembers     0  yyydd dyd n yd y
 
+CreateWebhook        0  yyddd dyd n yd y
+GetWebhook           0  yyddd dyd n yd y
+ListWebhooks         0  yyddd dyd n yd y
+UpdateWebhook        0  yyddd dyd n yd y
+DeleteWebhook        0  yyddd dyd n yd y
+RotateWebhookSecret  0  yyddd dyd n yd y
+ListWebhookDeliveries 0 yyddd dyd n yd y
+RedeliverWebhook     0  yyddd dyd n yd y
+TestWebhook          0  yyddd dyd n yd y
+
 Invite               0  yyddd dyd n yd y
 Invite               1  yyddn yyd n yy y
 AcceptInvitation     0  nnnnn nnd n dd i
@@ -192,7 +202,7 @@ func apiSideEffects(m protoreflect.MethodDescriptor) bool {
 // overrides left out of heldByUser, and with the key's cap left out of held.
 func TestAPIAuthorizationMatrix(t *testing.T) {
 	t.Parallel()
-	s := apiStart(t, nil)
+	s := apiStart(t, apiFed)
 	c := apiNewCast(t, s)
 	names := c.fresh(t, true)
 	rows := map[string]string{}

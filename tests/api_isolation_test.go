@@ -20,6 +20,7 @@ var apiNowhere = apiNames{
 		role: "no-such-role", group: "grp_01AAAAAAAAAAAAAAAAAAAAAAAA", account: "usr_01AAAAAAAAAAAAAAAAAAAAAAAB",
 		invitation: "inv_01AAAAAAAAAAAAAAAAAAAAAAAA", projectInvitation: "inv_01AAAAAAAAAAAAAAAAAAAAAAAB", token: "no-such-token",
 		offer: "xfr_01AAAAAAAAAAAAAAAAAAAAAAAA", offered: "xfr_01AAAAAAAAAAAAAAAAAAAAAAAB",
+		webhook: "whk_01AAAAAAAAAAAAAAAAAAAAAAAA",
 	},
 }
 
@@ -43,6 +44,7 @@ func (n apiNames) replaced(text string, by apiNames) string {
 	return strings.NewReplacer(
 		n.org, by.org, n.project, by.project, n.user, by.user, n.key, by.key, n.group, by.group, n.account, by.account,
 		n.invitation, by.invitation, n.projectInvitation, by.projectInvitation, n.offer, by.offer, n.offered, by.offered, n.role, by.role,
+		n.webhook, by.webhook,
 	).Replace(text)
 }
 
@@ -51,7 +53,7 @@ func (n apiNames) replaced(text string, by apiNames) string {
 // authorize, when KeyTarget leaves the Missing of PrincipalTarget, and when adminOnly denies without looking.
 func TestAPIIsolationOfEveryMethod(t *testing.T) {
 	t.Parallel()
-	s := apiStart(t, nil)
+	s := apiStart(t, apiFed)
 	a, b := s.tenant(t), s.furnished(t)
 	theirs, nowhere := b.names(), apiNowhere
 	// Which secret belongs to which public part is not told either.

@@ -58,6 +58,15 @@ UpdateGroup          0 organizationMembers:CUD
 DeleteGroup          0 organizationMembers:CUD
 ListGroups           0 organizationMembers:read
 ListGroupMembers     0 organizationMembers:read
+CreateWebhook         0 organization:update
+GetWebhook            0 organization:update
+ListWebhooks          0 organization:update
+UpdateWebhook         0 organization:update
+DeleteWebhook         0 organization:update
+RotateWebhookSecret   0 organization:update
+ListWebhookDeliveries 0 organization:update
+RedeliverWebhook      0 organization:update
+TestWebhook           0 organization:update
 Invite               0 organizationMembers:CUD
 Invite               1 projectMembers:CUD|organizationMembers:CUD
 RevokeInvitation     0 organizationMembers:CUD
@@ -89,7 +98,7 @@ ListSubjects         1 projectMembers:read|organizationMembers:read
 // not. Seen to fail with models:CUD declared for UpdateProject.
 func TestAPIAuthorizationTakesOnePermission(t *testing.T) {
 	t.Parallel()
-	s := apiStart(t, nil)
+	s := apiStart(t, apiFed)
 	passes := func(a apiTenant, row, permissions []string) bool {
 		key := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{OrgId: a.org, Permissions: permissions})
 		form, _ := strconv.Atoi(row[1])

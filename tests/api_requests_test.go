@@ -101,6 +101,22 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 	"ListGroups":       func(n apiNames) apiForms { return apiForms{&tenurev1.ListGroupsRequest{OrgId: n.org}} },
 	"ListGroupMembers": func(n apiNames) apiForms { return apiForms{&tenurev1.ListGroupMembersRequest{GroupId: n.group}} },
 
+	"CreateWebhook": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.CreateWebhookRequest{OrgId: n.org, Url: apiHook}}
+	},
+	"GetWebhook":   func(n apiNames) apiForms { return apiForms{&tenurev1.GetWebhookRequest{WebhookId: n.webhook}} },
+	"ListWebhooks": func(n apiNames) apiForms { return apiForms{&tenurev1.ListWebhooksRequest{OrgId: n.org}} },
+	"UpdateWebhook": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.UpdateWebhookRequest{WebhookId: n.webhook, Description: proto.String(apiUnique("described"))}}
+	},
+	"DeleteWebhook":       func(n apiNames) apiForms { return apiForms{&tenurev1.DeleteWebhookRequest{WebhookId: n.webhook}} },
+	"RotateWebhookSecret": func(n apiNames) apiForms { return apiForms{&tenurev1.RotateWebhookSecretRequest{WebhookId: n.webhook}} },
+	"ListWebhookDeliveries": func(n apiNames) apiForms {
+		return apiForms{&tenurev1.ListWebhookDeliveriesRequest{WebhookId: n.webhook}}
+	},
+	"RedeliverWebhook": func(n apiNames) apiForms { return apiForms{&tenurev1.RedeliverWebhookRequest{WebhookId: n.webhook}} },
+	"TestWebhook":      func(n apiNames) apiForms { return apiForms{&tenurev1.TestWebhookRequest{WebhookId: n.webhook}} },
+
 	"Invite": func(n apiNames) apiForms {
 		return apiForms{
 			&tenurev1.InviteRequest{OrgId: n.org, Email: apiUnique("invited") + "@example.com", Role: "VIEWER"},
@@ -305,6 +321,9 @@ var apiRequests = map[string]func(n apiNames) apiForms{
 	"VerifyProjection":  func(apiNames) apiForms { return apiForms{&tenurev1.VerifyProjectionRequest{Name: "audit"}} },
 	"ReadPersonalKeys":  func(apiNames) apiForms { return apiForms{&tenurev1.ReadPersonalKeysRequest{}} },
 }
+
+// apiHook is a URL that nothing is sent to, because it is of this machine.
+const apiHook = "https://127.0.0.1:1/hook"
 
 // apiBcrypt is the cheapest bcrypt hash of a secret.
 func apiBcrypt(secret string) string {

@@ -69,7 +69,7 @@ func TestAPIShapeOfEveryMethod(t *testing.T) {
 		_, hasReason := fieldNamed(m.Input(), "reason")
 		_, hasToken := fieldNamed(m.Output(), "token")
 		// VerifyKey takes a secret, which must not become part of an address; the others change nothing that the log says.
-		beside := []string{"VerifyKey", "ReportUsage", "RebuildProjection", "VerifyProjection", "ResolveKey"}
+		beside := []string{"VerifyKey", "ReportUsage", "RebuildProjection", "VerifyProjection", "ResolveKey", "RedeliverWebhook", "TestWebhook"}
 		if apiSideEffects(m) && !slices.Contains(beside, name) && (!hasReason || !hasToken) {
 			t.Errorf("%s has side effects: it must take a reason and answer a token, or be declared NO_SIDE_EFFECTS", name)
 		}

@@ -65,6 +65,9 @@ func apiStart(t testing.TB, change func(*app.Config)) *apiServer {
 	return s
 }
 
+// apiFed publishes events, so that there can be webhooks.
+func apiFed(cfg *app.Config) { cfg.Feed = true }
+
 func (s *apiServer) stop(t testing.TB) {
 	t.Helper()
 	if err := s.Close(); err != nil {

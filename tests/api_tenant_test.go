@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/tenurehq/tenure/domain"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -31,6 +32,7 @@ type apiFurniture struct {
 	role, group, account                 string
 	invitation, projectInvitation, token string
 	offer, offered                       string
+	webhook                              string // apiNowhere's on a server without the feed
 }
 
 var apiCount atomic.Int64
@@ -96,6 +98,15 @@ func (s *apiServer) furniture(t testing.TB, org, project, other, email string) (
 	f.projectInvitation = apiOK[*tenurev1.InviteResponse](t, admin, &tenurev1.InviteRequest{
 		ProjectId: project, Email: apiUnique("invited") + "@example.com", ProjectRole: "VIEWER",
 	}).Invitation.Id
+	f.webhook = apiNowhere.webhook
+	if s.ReadModels.Feed != nil {
+		// An organization has few of them.
+		o, _ := s.Engine.State().Org(domain.OrgID(org))
+		for _, id := range o.Webhooks.Keys() {
+			apiOK[*tenurev1.DeleteWebhookResponse](t, admin, &tenurev1.DeleteWebhookRequest{WebhookId: string(id)})
+		}
+		f.webhook = apiOK[*tenurev1.CreateWebhookResponse](t, admin, &tenurev1.CreateWebhookRequest{OrgId: org, Url: apiHook, EventTypes: []string{"OrgDeleted"}}).Webhook.Id
+	}
 	f.offer, f.offered = s.offer(t, s.project(t, org), other), s.offer(t, s.project(t, other), org)
 	return f
 }

@@ -36,6 +36,12 @@ var mayImport = map[string]struct {
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
 	}},
 	"projections/invalidation": {"what a commit changes for caches", []string{"domain", "projections", api}},
+	"projections/feed": {"a projection publishes the audit's view of events", []string{
+		"domain", "eventstore", "projections", "projections/audit", events, api,
+	}},
+	"projections/webhook": {"sends what the feed holds, as the state says", []string{
+		"domain", "projections", "projections/audit", "projections/feed", events, api,
+	}},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},
@@ -45,7 +51,9 @@ var mayImport = map[string]struct {
 	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
 		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
-		"projections/directory", "projections/invalidation", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
+		"projections/directory", "projections/invalidation", "projections/readmodel", "projections/runner", "projections/usage", "projections/webhook",
+		events, api,
+		api + "/tenurev1connect",
 	}},
 	"internal/cli": {"a client of the API, and of the log's public format", []string{
 		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",

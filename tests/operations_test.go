@@ -105,13 +105,25 @@ func TestOperationsNATS(t *testing.T) {
 	broker := start()
 	there := func() string { return strings.Replace(broker.ClientURL(), "nats://", "nats://tenure:change-me@", 1) }
 	data := t.TempDir()
-	s := apiStart(t, func(cfg *app.Config) { cfg.DataDir, cfg.NATSURL, cfg.SnapshotEvery = data, there(), 2 })
+	s := apiStart(t, func(cfg *app.Config) { cfg.DataDir, cfg.NATSURL, cfg.SnapshotEvery, cfg.Feed = data, there(), 2, true })
 	p := s.person(t)
 	for range 4 {
 		s.org(t, p.id)
 	}
 	apiOK[*tenurev1.RaiseFormatResponse](t, s.admin(), &tenurev1.RaiseFormatRequest{})
 	faultUntil(t, "a snapshot", func() bool { return s.Engine.Stats().Snapshot > 0 })
+	if at, ok := s.ReadModels.Feed.Await(processContext(t), s.Engine.State().Position); !ok {
+		t.Errorf("the feed is at %d", at)
+	}
+	hook := apiOK[*tenurev1.CreateWebhookResponse](t, s.admin(), &tenurev1.CreateWebhookRequest{OrgId: s.org(t, p.id), Url: apiHook}).Webhook.Id
+	faultUntil(t, "a second attempt of a webhook", func() bool {
+		list := apiOK[*tenurev1.ListWebhookDeliveriesResponse](t, s.admin(), &tenurev1.ListWebhookDeliveriesRequest{WebhookId: hook}).Deliveries
+		return len(list) > 0 && list[0].Attempt > 1
+	})
+	_, _, _ = s.anonymous().call(t.Context(), &tenurev1.GetOrgRequest{OrgId: "org"})
+	faultUntil(t, "a record of the access log", func() bool {
+		return len(apiOK[*tenurev1.QueryAccessLogResponse](t, s.admin(), &tenurev1.QueryAccessLogRequest{}).Records) > 0
+	})
 	backups := t.TempDir()
 	backupTaken(t, s.URL, backups, "--data-dir", data)
 	gone := s.person(t)
@@ -157,7 +169,7 @@ func metricsOf(t *testing.T, s *apiServer) string {
 // if a metric is added and not described: tried with one left out of the page.
 func TestOperationsMetrics(t *testing.T) {
 	t.Parallel()
-	s := apiStart(t, func(cfg *app.Config) { cfg.PrivateListen = "127.0.0.1:0" })
+	s := apiStart(t, func(cfg *app.Config) { cfg.PrivateListen, cfg.Feed = "127.0.0.1:0", true })
 	s.org(t, "")
 	have := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# HELP (tenure_\S+)`).FindAllStringSubmatch(metricsOf(t, s), -1) {

@@ -26,9 +26,12 @@ import (
 	"github.com/tenurehq/tenure/tests/natstest"
 )
 
-// upgradeBinary builds the version after this one: its log can have format 2, for which PlanDefined counts as new. See
+// upgradeBinary builds the version after this one: its log can have format 3, for which PlanDefined counts as new. See
 // eventstore/format_next.go.
 var upgradeBinary = sync.OnceValues(func() (string, error) { return processBuild("next", "-tags", "tenure_next") })
+
+// nextFormat is the newest format of that version.
+const nextFormat = eventstore.Format + 1
 
 // upgradeServer is a server of either version on the log of the test.
 type upgradeServer struct {
@@ -128,7 +131,7 @@ func TestProcessRollingUpgrade(t *testing.T) {
 	load := startFaultLoad(t, 6, func(i int) *processAPI { return at[i%3].Load() })
 	phase := soak[int64](50, 2000)
 	load.more(t, phase, "of the old version")
-	servers[0].shows(t, "", 1, 1)
+	servers[0].shows(t, "", eventstore.Format, eventstore.Format)
 	tenant := processClient(t, servers[1].url, processKey(t, servers[0].api).Secret)
 
 	var slowest time.Duration
@@ -142,7 +145,7 @@ func TestProcessRollingUpgrade(t *testing.T) {
 		load.more(t, phase, fmt.Sprintf("with %d servers of the next version", i+1))
 
 		servers[i].refusesTheNew(t)
-		servers[i].shows(t, "", 1, 2)
+		servers[i].shows(t, "", eventstore.Format, nextFormat)
 		if upgraded, old := servers[:i+1], servers[i+1:]; len(old) > 0 {
 			servers[i].refusesToRaise(t, old, upgraded)
 			// Asked at an old one it is the same: it knows that there is more than it knows.
@@ -161,14 +164,14 @@ func TestProcessRollingUpgrade(t *testing.T) {
 	}
 
 	raised, err := servers[0].raise(t)
-	if err != nil || raised.Format != 2 {
+	if err != nil || raised.Format != nextFormat {
 		t.Fatalf("raised to %d, %v", raised.GetFormat(), err)
 	}
-	if again, err := servers[1].raise(t); err != nil || again.Format != 2 {
+	if again, err := servers[1].raise(t); err != nil || again.Format != nextFormat {
 		t.Errorf("raised again to %d, %v", again.GetFormat(), err)
 	}
 	for _, s := range servers {
-		s.shows(t, raised.Token, 2, 2)
+		s.shows(t, raised.Token, nextFormat, nextFormat)
 		if err := s.define(t); err != nil {
 			t.Error(err)
 		}
@@ -192,7 +195,7 @@ func TestProcessRollingUpgrade(t *testing.T) {
 	state, found, where := upgradeReplay(t, log, tip.Last)
 	old := processRunBuild(t, processBinary, []string{"TENURE_ADMIN_KEY=" + processAdmin}, append([]string{
 		"serve", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0"}, u.args()...)...)
-	old.refused(t, fmt.Sprintf("position %d: written by a newer version of Tenure: format 2; run a version that knows it", where))
+	old.refused(t, fmt.Sprintf("position %d: written by a newer version of Tenure: format %d; run a version that knows it", where, nextFormat))
 	if !strings.Contains(old.stderr.String(), "a snapshot is not used") {
 		t.Errorf("there was no snapshot to be refused:\n%s", processTail(old.stderr.String()))
 	}
@@ -200,7 +203,7 @@ func TestProcessRollingUpgrade(t *testing.T) {
 		t.Errorf("the log ends at %d, %v, expected %d as before the old server's start", now.Last, err, tip.Last)
 	}
 	for _, s := range append(servers[:], fourth) {
-		s.shows(t, raised.Token, 2, 2)
+		s.shows(t, raised.Token, nextFormat, nextFormat)
 	}
 	figures := killJudge(t, state, found, load.writers)
 	figures.recovery = slowest
@@ -228,7 +231,7 @@ func upgradeReplay(t *testing.T, log *eventstore.Log, to domain.Position) (s *do
 		}
 		for _, e := range c.Entries {
 			for _, event := range e.Events {
-				if event.GetFormatRaised() != nil {
+				if event.GetFormatRaised().GetNew() == nextFormat {
 					where = m.Position
 				}
 				if event.GetPlanDefined() != nil && where == 0 {

@@ -13,6 +13,8 @@ import (
 	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/internal/accesslog"
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/projections/feed"
+	"github.com/tenurehq/tenure/projections/webhook"
 )
 
 func serveCommand() *cobra.Command {
@@ -79,6 +81,14 @@ there already is left as it is, and differences are logged.`,
 	f.IntVar(&cfg.SnapshotEvery, "snapshot-every", engine.DefaultSnapshotEvery, "after how many events a snapshot of the state is written, from which the next start goes on")
 	f.DurationVar(&cfg.AccessLogRetention, "access-log-retention", accesslog.DefaultMaxAge, "how long refused calls and sensitive reads are kept")
 	f.Int64Var(&cfg.AccessLogBytes, "access-log-bytes", accesslog.DefaultMaxBytes, "how many bytes of them are kept at most; the oldest go first")
+	f.BoolVar(&cfg.Feed, "feed", false, "publish every event in the stream TENURE_FEED, for programs of organizations, see docs/FEED.md")
+	f.DurationVar(&cfg.FeedRetention, "feed-retention", feed.DefaultMaxAge, "how long published events are kept")
+	f.Int64Var(&cfg.FeedBytes, "feed-bytes", feed.DefaultMaxBytes, "how many bytes of them are kept at most; the oldest go first")
+	f.StringVar(&cfg.FeedFormat, "feed-format", string(feed.JSON), "how events are published: json, or protobuf")
+	f.BoolVar(&cfg.WebhookAllowHTTP, "webhook-allow-http", false, "take URLs of webhooks that begin with http://")
+	f.StringSliceVar(&cfg.WebhookNetworks, "webhook-allow-networks", nil, "private networks that webhooks may be sent to, such as 10.1.0.0/16 (default none)")
+	f.DurationSliceVar(&cfg.WebhookSchedule, "webhook-schedule", webhook.DefaultSchedule, "how long is waited behind each attempt to send a webhook, but for the last one")
+	f.DurationVar(&cfg.WebhookTimeout, "webhook-timeout", webhook.DefaultTimeout, "how long a receiver of webhooks may take to answer")
 	f.BoolVar(&cfg.HugePages, "huge-pages", true, "ask Linux for pages of 2 MiB: a large state answers faster")
 	f.BoolVar(&verbose, "verbose", false, "log more")
 	return cmd

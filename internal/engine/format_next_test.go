@@ -10,7 +10,7 @@ import (
 	"github.com/tenurehq/tenure/domain"
 )
 
-// Here format 2 is the newest, and plans are new with it: see eventstore/format_next.go. `make test` runs it.
+// Here format 3 is the newest, and plans are new with it: see eventstore/format_next.go. `make test` runs it.
 
 func byAdmin(c domain.Command) Request {
 	return Request{Command: c, Rule: domain.Rule{Requirement: domain.InstanceAdmin}, Actor: domain.Actor{Kind: domain.ActorInstance}}
@@ -24,8 +24,8 @@ func TestFormatIsRaisedFirst(t *testing.T) {
 	e := start(t, log, nil)
 	refused(t, e, byAdmin(domain.DefinePlan{ID: "pro"}), domain.FormatTooOld)
 	must(t, e, createOrg("a"))
-	raised := must(t, e, byAdmin(domain.RaiseFormat{To: 2}))
-	if again := must(t, e, byAdmin(domain.RaiseFormat{To: 2})); len(again.Events) > 0 {
+	raised := must(t, e, byAdmin(domain.RaiseFormat{To: Format}))
+	if again := must(t, e, byAdmin(domain.RaiseFormat{To: Format})); len(again.Events) > 0 {
 		t.Errorf("raised again: %v", again.Events)
 	}
 	defined := must(t, e, byAdmin(domain.DefinePlan{ID: "pro"}))
@@ -34,7 +34,7 @@ func TestFormatIsRaisedFirst(t *testing.T) {
 		formats = append(formats, c.Format)
 		return nil
 	})
-	if err != nil || !slices.Equal(formats, []uint32{1, 1, 2}) {
+	if err != nil || !slices.Equal(formats, []uint32{1, 1, Format}) {
 		t.Errorf("formats of the commits: %d, %v", formats, err)
 	}
 	restarted(t, log, e.State(), nil)
@@ -58,14 +58,14 @@ func TestFormatRaisedEndsACommit(t *testing.T) {
 		for i := range before {
 			group = append(group, waitingFor(t.Context(), createOrg("o"+string(rune('a'+i)))))
 		}
-		for _, c := range []domain.Command{domain.RaiseFormat{To: 2}, domain.DefinePlan{ID: "pro"}} {
+		for _, c := range []domain.Command{domain.RaiseFormat{To: Format}, domain.DefinePlan{ID: "pro"}} {
 			group = append(group, waitingFor(t.Context(), byAdmin(c)))
 		}
 		d, err := e.decide(e.State(), group, 1<<20)
 		if err != nil || len(d.commit.Entries) != before+1 || len(d.rest) != 1 || d.commit.Format != 1 {
 			t.Fatalf("%d entries of format %d, %d of the group left, %v", len(d.commit.GetEntries()), d.commit.GetFormat(), len(d.rest), err)
 		}
-		if d, err = e.decide(d.next, d.rest, 1<<20); err != nil || len(d.commit.GetEntries()) != 1 || d.commit.Format != 2 {
+		if d, err = e.decide(d.next, d.rest, 1<<20); err != nil || len(d.commit.GetEntries()) != 1 || d.commit.Format != Format {
 			t.Fatalf("the rest: %d entries of format %d, %v", len(d.commit.GetEntries()), d.commit.GetFormat(), err)
 		}
 	}

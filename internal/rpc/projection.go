@@ -20,6 +20,7 @@ const (
 	ProjectionNotFound domain.Reason = "PROJECTION_NOT_FOUND"
 	BuildUnderWay      domain.Reason = "BUILD_UNDER_WAY"
 	ProjectionDiffers  domain.Reason = "PROJECTION_DIFFERS"
+	NotRebuilt         domain.Reason = "NOT_REBUILT"
 )
 
 // progressEvery is how often a caller is told how a build goes.
@@ -31,7 +32,7 @@ func (s *Server) ListProjections(ctx context.Context, _ *tenurev1.ListProjection
 		return nil, err
 	}
 	res := &tenurev1.ListProjectionsResponse{}
-	for _, p := range s.ReadModels.All() {
+	for _, p := range s.ReadModels.Reporters() {
 		res.Projections = append(res.Projections, s.projectionView(p.Report()))
 	}
 	return res, nil
@@ -40,7 +41,7 @@ func (s *Server) ListProjections(ctx context.Context, _ *tenurev1.ListProjection
 func (s *Server) projectionView(r runner.Report) *tenurev1.Projection {
 	view := &tenurev1.Projection{
 		Name: r.Name, Version: uint32(r.Generation.Version), Generation: uint32(r.Generation.Number), Phase: string(r.Status.Phase),
-		Position: uint64(r.Status.Position), End: uint64(r.End), Rate: r.Status.Rate, Engine: s.ReadModels.Database.Engine(), Location: r.Where,
+		Position: uint64(r.Status.Position), End: uint64(r.End), Rate: r.Status.Rate, Engine: r.Engine, Location: r.Where,
 		Time: timestamp(r.Status.Time), Lag: uint64(r.Lag()), LagTime: durationpb.New(r.LagTime(s.Engine.Now())),
 	}
 	if r.Generation.Number == 0 {
@@ -69,6 +70,9 @@ func progressView(p runner.Progress) *tenurev1.BuildProgress {
 }
 
 func (s *Server) projector(name string) (*runner.Projector, error) {
+	if s.ReadModels.Feed != nil && name == s.ReadModels.Feed.Name() {
+		return nil, domain.Errorf(domain.CodePrecondition, NotRebuilt, "%q is not built beside itself; to have it made anew, delete what holds it, see docs/FEED.md", name)
+	}
 	known := ""
 	for _, p := range s.ReadModels.All() {
 		if p.Name() == name {

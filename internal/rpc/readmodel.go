@@ -18,10 +18,27 @@ type ReadModels struct {
 	Audit, Directory *runner.Projector
 	Usage            *usage.Recorder
 	Database         *readmodel.Database
+	// Feed is no rows, and nil unless events are published.
+	Feed *runner.Solo
 }
 
-// All are the projections by name.
+// Reporter is a projection that tells how it is.
+type Reporter interface {
+	Name() string
+	Report() runner.Report
+}
+
+// All are the projections that can be queried, by name.
 func (r ReadModels) All() []*runner.Projector { return []*runner.Projector{r.Audit, r.Directory} }
+
+// Reporters are all projections, by name.
+func (r ReadModels) Reporters() []Reporter {
+	list := []Reporter{r.Audit, r.Directory}
+	if r.Feed != nil {
+		list = append(list, r.Feed)
+	}
+	return list
+}
 
 // settle is how long a query that asks for nothing in particular waits for a read model to be where the state is: usually some
 // milliseconds, so that who gave a command and then looks sees it. Then it takes what is there.

@@ -20,6 +20,7 @@ import (
 	"github.com/tenurehq/tenure/internal/sealing"
 	"github.com/tenurehq/tenure/projections/audit"
 	"github.com/tenurehq/tenure/projections/invalidation"
+	"github.com/tenurehq/tenure/projections/webhook"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
 )
 
@@ -47,6 +48,9 @@ type Config struct {
 	ReadModels ReadModels
 	// Invalidations are told to who keeps answers.
 	Invalidations *invalidation.Hub
+	// Webhooks sends them, and is nil unless events are published; WebhookAllowHTTP takes URLs without TLS.
+	Webhooks         *webhook.Sender
+	WebhookAllowHTTP bool
 	// Servers asks all servers that run for the newest format of the log that any of them reads, and for those that read less.
 	Servers func(context.Context) (newest uint32, older []string, err error)
 }
@@ -73,7 +77,7 @@ var Services = []string{
 	tenurev1connect.InstanceServiceName, tenurev1connect.AuditServiceName, tenurev1connect.RoleServiceName,
 	tenurev1connect.GroupServiceName, tenurev1connect.InvitationServiceName, tenurev1connect.TransferServiceName,
 	tenurev1connect.PlanServiceName, tenurev1connect.DataPlaneServiceName, tenurev1connect.LogServiceName,
-	tenurev1connect.ProjectionServiceName, tenurev1connect.InvalidationServiceName,
+	tenurev1connect.ProjectionServiceName, tenurev1connect.InvalidationServiceName, tenurev1connect.WebhookServiceName,
 }
 
 // NewHandler serves the API over Connect, gRPC and gRPC-Web, with gRPC reflection and health.
@@ -112,6 +116,7 @@ func NewHandler(cfg Config) (http.Handler, error) {
 		func() (string, http.Handler) { return tenurev1connect.NewLogServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewProjectionServiceHandler(s, options...) },
 		func() (string, http.Handler) { return tenurev1connect.NewInvalidationServiceHandler(s, options...) },
+		func() (string, http.Handler) { return tenurev1connect.NewWebhookServiceHandler(s, options...) },
 		func() (string, http.Handler) { return grpchealth.NewHandler(healthOf{cfg.Engine}) },
 		func() (string, http.Handler) {
 			return grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(Services...))

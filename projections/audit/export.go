@@ -29,8 +29,8 @@ var Formats = map[tenurev1.AuditFormat]Format{
 	tenurev1.AuditFormat_AUDIT_FORMAT_OCSF:        {Line: ocsf},
 }
 
-// record is a record as a JSON object in one line. protojson spaces its output at random, so it is written anew.
-func record(r *tenurev1.AuditRecord) (json.RawMessage, error) {
+// JSON is a record as a JSON object in one line. protojson spaces its output at random, so it is written anew.
+func JSON(r *tenurev1.AuditRecord) (json.RawMessage, error) {
 	b, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func record(r *tenurev1.AuditRecord) (json.RawMessage, error) {
 }
 
 func ndjson(_ string, r *tenurev1.AuditRecord) ([]byte, error) {
-	b, err := record(r)
+	b, err := JSON(r)
 	return append(b, '\n'), err
 }
 
@@ -83,8 +83,8 @@ func id(logID string, r *tenurev1.AuditRecord) string {
 	return fmt.Sprintf("%s/%d/%d", logID, r.Position, r.Index)
 }
 
-// subject is what a record is about, the narrowest thing first.
-func subject(r *tenurev1.AuditRecord) string {
+// Subject is what a record is about, the narrowest thing first.
+func Subject(r *tenurev1.AuditRecord) string {
 	for _, s := range []struct{ kind, id string }{{"keys", r.KeyId}, {"users", r.UserId}, {"projects", r.ProjectId}} {
 		if s.id != "" {
 			return s.kind + "/" + s.id
@@ -98,7 +98,7 @@ func subject(r *tenurev1.AuditRecord) string {
 
 // cloudEvent follows CloudEvents 1.0.2, JSON event format.
 func cloudEvent(logID string, r *tenurev1.AuditRecord) ([]byte, error) {
-	data, err := record(r)
+	data, err := JSON(r)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func cloudEvent(logID string, r *tenurev1.AuditRecord) ([]byte, error) {
 		Time            string          `json:"time"`
 		Datacontenttype string          `json:"datacontenttype"`
 		Data            json.RawMessage `json:"data"`
-	}{"1.0", id(logID, r), "tenure/" + logID, "tenure." + r.EventType, subject(r), moment(r), "application/json", data})
+	}{"1.0", id(logID, r), "tenure/" + logID, "tenure." + r.EventType, Subject(r), moment(r), "application/json", data})
 }
 
 func line(v any) ([]byte, error) {
@@ -193,7 +193,7 @@ func ocsf(logID string, r *tenurev1.AuditRecord) ([]byte, error) {
 		},
 		"actor":    map[string]any{"user": by},
 		"api":      map[string]any{"operation": r.Command, "request": map[string]any{"uid": r.RequestId}},
-		"resource": map[string]any{"uid": subject(r), "data": r.Data.AsMap()},
+		"resource": map[string]any{"uid": Subject(r), "data": r.Data.AsMap()},
 		"unmapped": map[string]any{"org_ids": r.OrgIds, "project_id": r.ProjectId, "user_id": r.UserId, "key_id": r.KeyId, "trace_id": r.TraceId},
 	}
 	about := map[string]any{"uid": r.UserId}
@@ -204,9 +204,9 @@ func ocsf(logID string, r *tenurev1.AuditRecord) ([]byte, error) {
 			event["privileges"] = []string{fmt.Sprint(r.Data.AsMap()["grant"])}
 		}
 	case ocsfGroupManagement:
-		event["group"] = map[string]any{"uid": subject(r)}
+		event["group"] = map[string]any{"uid": Subject(r)}
 	default:
-		event["entity"] = map[string]any{"uid": subject(r), "type": r.EventType}
+		event["entity"] = map[string]any{"uid": Subject(r), "type": r.EventType}
 	}
 	if r.Ip != "" {
 		event["src_endpoint"] = map[string]any{"ip": r.Ip}

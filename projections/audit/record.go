@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,6 +23,31 @@ type Reader struct {
 	// Instance tells that the reader is an instance admin, who sees everything.
 	Instance bool
 	Open     projections.Opener
+
+	impersonal bool // nothing sealed is wanted, nor anything that its author wrote
+}
+
+// Impersonal is the record of an event for an organization, "" for the instance, as it can be handed to programs that hear of no
+// erasure: without what is sealed, without reason and request, and without what only the other side of a transfer may know. Position,
+// index and time are the caller's to add.
+func Impersonal(entry *eventv1.Entry, e *eventv1.Event, org string) (*tenurev1.AuditRecord, error) {
+	r := Reader{Instance: org == "", impersonal: true}
+	if org != "" {
+		r.Place.Org = &domain.Org{ID: domain.OrgID(org)}
+		if moved := e.GetProjectTransferred(); moved != nil && org != e.OrgIds[0] {
+			e = proto.CloneOf(e)
+			e.Body = &eventv1.Event_ProjectTransferred{ProjectTransferred: &eventv1.ProjectTransferred{Name: moved.Name}}
+		}
+	}
+	record, err := r.record(context.Background(), entry, e)
+	if err != nil {
+		return nil, err
+	}
+	record.Reason, record.RequestId, record.TraceId = "", "", ""
+	if org != "" && !slices.Contains(domain.ActedIn(e), org) {
+		record.Actor = &tenurev1.AuditActor{Kind: record.Actor.Kind, Id: record.Actor.Id}
+	}
+	return record, nil
 }
 
 // Records are the events of a commit that belong to the reader's place, in order. A project's history follows the project
@@ -72,7 +98,7 @@ func (r Reader) record(ctx context.Context, entry *eventv1.Entry, e *eventv1.Eve
 	if r.Place.Org != nil {
 		here = string(r.Place.Org.ID)
 	}
-	own := r.Instance || slices.Contains(domain.ActedIn(e), here)
+	own := !r.impersonal && (r.Instance || slices.Contains(domain.ActedIn(e), here))
 	data, err := r.fields(ctx, body(e), "", own)
 	if err != nil {
 		return nil, err

@@ -275,6 +275,7 @@ type Report struct {
 	Name       string
 	Status     Status
 	Generation readmodel.Generation // the zero one if none is live
+	Engine     string               // what keeps it, and Where in there
 	Where      string
 	End        domain.Position // of the log
 	Building   *Progress       // nil if none is built
@@ -283,7 +284,7 @@ type Report struct {
 
 // Report tells how the projection is.
 func (r *Projector) Report() Report {
-	report := Report{Name: r.Name(), End: r.log.End()}
+	report := Report{Name: r.Name(), Engine: r.db.Engine(), End: r.log.End()}
 	r.mu.Lock()
 	n, b := r.live, r.building
 	report.Err = r.trouble

@@ -28,6 +28,7 @@ import (
 	"github.com/tenurehq/tenure/internal/rpc"
 	"github.com/tenurehq/tenure/internal/sealing"
 	"github.com/tenurehq/tenure/projections/invalidation"
+	"github.com/tenurehq/tenure/projections/webhook"
 )
 
 // Version of this build.
@@ -78,6 +79,17 @@ type Config struct {
 	// the defaults if 0.
 	AccessLogRetention time.Duration
 	AccessLogBytes     int64
+	// Feed publishes every event in a stream of its own; what is kept there, and how it is written, with defaults if 0 or empty.
+	Feed          bool
+	FeedRetention time.Duration
+	FeedBytes     int64
+	FeedFormat    string
+	// WebhookAllowHTTP takes webhook URLs without TLS, and WebhookNetworks are private networks that webhooks may be sent to.
+	WebhookAllowHTTP bool
+	WebhookNetworks  []string
+	// WebhookSchedule are the waits between attempts and WebhookTimeout is for one; the defaults if empty.
+	WebhookSchedule []time.Duration
+	WebhookTimeout  time.Duration
 	// HugePages asks Linux for huge pages: a large state answers faster, and what is freed in small pieces is given back later.
 	HugePages bool
 	Logger    *slog.Logger
@@ -102,6 +114,7 @@ type App struct {
 	vault    *sealing.Vault
 	eraser   *eraser
 	access   *accesslog.Recorder
+	webhooks *webhook.Sender // nil without the feed
 	servers  []*http.Server
 	serveErr chan error
 	closers  []func() error // in order of start
@@ -188,6 +201,12 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.startReadModels(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.startFeed(); err != nil {
+		return nil, err
+	}
+	if err := a.startWebhooks(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
 		return nil, err
 	}
@@ -242,13 +261,14 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	metrics := edge.NewMetrics(rpc.Procedures())
 	registerEngine(metrics.Registerer(), a.Engine)
 	registerAccessLog(metrics.Registerer(), a.access)
+	registerWebhooks(metrics.Registerer(), a.webhooks)
 	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
 	hub := invalidation.NewHub(a.follow)
 	a.closers = append(a.closers, func() error { hub.Close(); return nil })
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Personal: a.personal(), Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),
 		AccessLog: a.access, Metrics: metrics, Logger: a.cfg.Logger, Version: Version, SyncAlways: a.broker.sync(), Warnings: a.warnings,
-		Servers: a.older, ReadModels: a.ReadModels, Invalidations: hub,
+		Servers: a.older, ReadModels: a.ReadModels, Invalidations: hub, Webhooks: a.webhooks, WebhookAllowHTTP: a.cfg.WebhookAllowHTTP,
 	})
 	if err != nil {
 		return err
@@ -329,7 +349,7 @@ func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
 // readyz: requests sent here are answered. Read models are told of and don't count: commands, checks and keys do without them.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
 	var models []string
-	for _, p := range a.ReadModels.All() {
+	for _, p := range a.ReadModels.Reporters() {
 		r := p.Report()
 		line := fmt.Sprintf("read model %s: %s, position %d of %d", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End)
 		if r.Err != nil {
@@ -372,7 +392,10 @@ func (a *App) warnings() []string {
 	if warning := a.lostAccess(); warning != "" {
 		list = append(list, warning)
 	}
-	for _, p := range a.ReadModels.All() {
+	if n := s.Webhooks().Len(); n > 0 && a.webhooks == nil {
+		list = append(list, fmt.Sprintf("%d webhooks send nothing from this server, because the event feed is off: start all servers with --feed", n))
+	}
+	for _, p := range a.ReadModels.Reporters() {
 		if r := p.Report(); r.Err != nil {
 			list = append(list, fmt.Sprintf("read model %q is %s at position %d of %d: %v", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End, r.Err))
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/internal/accesslog"
+	"github.com/tenurehq/tenure/projections/feed"
+	"github.com/tenurehq/tenure/projections/webhook"
 )
 
 // connect starts the embedded NATS, or connects to an external one.
@@ -19,7 +21,7 @@ func connect(ctx context.Context, cfg Config) (broker, error) {
 			return nil, errRestoring(cfg.DataDir)
 		}
 		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{
-			Dir: filepath.Join(cfg.DataDir, logDir), Expendable: []string{accesslog.StreamName}, Logger: cfg.Logger,
+			Dir: filepath.Join(cfg.DataDir, logDir), Expendable: []string{accesslog.StreamName, feed.StreamName, webhook.StreamName}, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, err

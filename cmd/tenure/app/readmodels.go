@@ -34,7 +34,7 @@ func (a *App) startReadModels(ctx context.Context) (err error) {
 	a.closers = append(a.closers, db.Close)
 	recorder := usage.Start(db, a.cfg.now, a.cfg.Logger)
 	a.closers = append(a.closers, recorder.Close)
-	log := runner.Log{ID: a.Engine.State().Instance.LogID, Open: a.follow, End: func() domain.Position { return a.Engine.State().Position }}
+	log := a.readLog()
 	a.ReadModels = rpc.ReadModels{
 		Audit:     runner.Start(audit.Projection(a.personal()), db, log, a.cfg.Logger),
 		Directory: runner.Start(directory.Projection(a.open), db, log, a.cfg.Logger),
@@ -44,6 +44,11 @@ func (a *App) startReadModels(ctx context.Context) (err error) {
 		a.closers = append(a.closers, func() error { p.Close(); return nil })
 	}
 	return nil
+}
+
+// readLog is the log that projections read.
+func (a *App) readLog() runner.Log {
+	return runner.Log{ID: a.Engine.State().Instance.LogID, Open: a.follow, End: func() domain.Position { return a.Engine.State().Position }}
 }
 
 // follow reads the log for a projection.

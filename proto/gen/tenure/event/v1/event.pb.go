@@ -144,6 +144,10 @@ type Event struct {
 	//	*Event_InvitationAccepted
 	//	*Event_InvitationDeclined
 	//	*Event_InvitationRevoked
+	//	*Event_WebhookCreated
+	//	*Event_WebhookUpdated
+	//	*Event_WebhookSecretRotated
+	//	*Event_WebhookDeleted
 	Body          isEvent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -721,6 +725,42 @@ func (x *Event) GetInvitationRevoked() *InvitationRevoked {
 	return nil
 }
 
+func (x *Event) GetWebhookCreated() *WebhookCreated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_WebhookCreated); ok {
+			return x.WebhookCreated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetWebhookUpdated() *WebhookUpdated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_WebhookUpdated); ok {
+			return x.WebhookUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetWebhookSecretRotated() *WebhookSecretRotated {
+	if x != nil {
+		if x, ok := x.Body.(*Event_WebhookSecretRotated); ok {
+			return x.WebhookSecretRotated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetWebhookDeleted() *WebhookDeleted {
+	if x != nil {
+		if x, ok := x.Body.(*Event_WebhookDeleted); ok {
+			return x.WebhookDeleted
+		}
+	}
+	return nil
+}
+
 type isEvent_Body interface {
 	isEvent_Body()
 }
@@ -941,6 +981,23 @@ type Event_InvitationRevoked struct {
 	InvitationRevoked *InvitationRevoked `protobuf:"bytes,94,opt,name=invitation_revoked,json=invitationRevoked,proto3,oneof"`
 }
 
+type Event_WebhookCreated struct {
+	// From format 2 on.
+	WebhookCreated *WebhookCreated `protobuf:"bytes,100,opt,name=webhook_created,json=webhookCreated,proto3,oneof"`
+}
+
+type Event_WebhookUpdated struct {
+	WebhookUpdated *WebhookUpdated `protobuf:"bytes,101,opt,name=webhook_updated,json=webhookUpdated,proto3,oneof"`
+}
+
+type Event_WebhookSecretRotated struct {
+	WebhookSecretRotated *WebhookSecretRotated `protobuf:"bytes,102,opt,name=webhook_secret_rotated,json=webhookSecretRotated,proto3,oneof"`
+}
+
+type Event_WebhookDeleted struct {
+	WebhookDeleted *WebhookDeleted `protobuf:"bytes,103,opt,name=webhook_deleted,json=webhookDeleted,proto3,oneof"`
+}
+
 func (*Event_InstanceCreated) isEvent_Body() {}
 
 func (*Event_PepperIntroduced) isEvent_Body() {}
@@ -1048,6 +1105,14 @@ func (*Event_InvitationAccepted) isEvent_Body() {}
 func (*Event_InvitationDeclined) isEvent_Body() {}
 
 func (*Event_InvitationRevoked) isEvent_Body() {}
+
+func (*Event_WebhookCreated) isEvent_Body() {}
+
+func (*Event_WebhookUpdated) isEvent_Body() {}
+
+func (*Event_WebhookSecretRotated) isEvent_Body() {}
+
+func (*Event_WebhookDeleted) isEvent_Body() {}
 
 // Sealed is a personal value, encrypted under the key of one subject (a user's id, or the id of whoever acted). When that
 // key is destroyed nothing can read it any more, in any copy.
@@ -4367,6 +4432,275 @@ func (*InvitationRevoked) Descriptor() ([]byte, []int) {
 	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
+// WebhookCreated: from here on events of org_ids[0] are sent to the URL.
+type WebhookCreated struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	WebhookId   string                 `protobuf:"bytes,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	Url         string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	Description string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// Sorted names of events; none means all.
+	EventTypes []string `protobuf:"bytes,4,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// The secret that messages are signed with, sealed under the webhook's id.
+	Secret        []byte `protobuf:"bytes,5,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookCreated) Reset() {
+	*x = WebhookCreated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookCreated) ProtoMessage() {}
+
+func (x *WebhookCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookCreated.ProtoReflect.Descriptor instead.
+func (*WebhookCreated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *WebhookCreated) GetWebhookId() string {
+	if x != nil {
+		return x.WebhookId
+	}
+	return ""
+}
+
+func (x *WebhookCreated) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *WebhookCreated) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *WebhookCreated) GetEventTypes() []string {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+func (x *WebhookCreated) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type WebhookUpdated struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	WebhookId   string                 `protobuf:"bytes,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	Url         *StringChange          `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	Description *StringChange          `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	EventTypes  *StringsChange         `protobuf:"bytes,4,opt,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// Why nothing is sent, such as "paused" or "gone"; empty means that it is.
+	Disabled      *StringChange `protobuf:"bytes,5,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookUpdated) Reset() {
+	*x = WebhookUpdated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookUpdated) ProtoMessage() {}
+
+func (x *WebhookUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookUpdated.ProtoReflect.Descriptor instead.
+func (*WebhookUpdated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *WebhookUpdated) GetWebhookId() string {
+	if x != nil {
+		return x.WebhookId
+	}
+	return ""
+}
+
+func (x *WebhookUpdated) GetUrl() *StringChange {
+	if x != nil {
+		return x.Url
+	}
+	return nil
+}
+
+func (x *WebhookUpdated) GetDescription() *StringChange {
+	if x != nil {
+		return x.Description
+	}
+	return nil
+}
+
+func (x *WebhookUpdated) GetEventTypes() *StringsChange {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+func (x *WebhookUpdated) GetDisabled() *StringChange {
+	if x != nil {
+		return x.Disabled
+	}
+	return nil
+}
+
+// WebhookSecretRotated: messages are signed with the new secret, and until old_until with the one before as well.
+type WebhookSecretRotated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WebhookId     string                 `protobuf:"bytes,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	OldUntil      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=old_until,json=oldUntil,proto3" json:"old_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookSecretRotated) Reset() {
+	*x = WebhookSecretRotated{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookSecretRotated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookSecretRotated) ProtoMessage() {}
+
+func (x *WebhookSecretRotated) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookSecretRotated.ProtoReflect.Descriptor instead.
+func (*WebhookSecretRotated) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *WebhookSecretRotated) GetWebhookId() string {
+	if x != nil {
+		return x.WebhookId
+	}
+	return ""
+}
+
+func (x *WebhookSecretRotated) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *WebhookSecretRotated) GetOldUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldUntil
+	}
+	return nil
+}
+
+type WebhookDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WebhookId     string                 `protobuf:"bytes,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	Url           string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookDeleted) Reset() {
+	*x = WebhookDeleted{}
+	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookDeleted) ProtoMessage() {}
+
+func (x *WebhookDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookDeleted.ProtoReflect.Descriptor instead.
+func (*WebhookDeleted) Descriptor() ([]byte, []int) {
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *WebhookDeleted) GetWebhookId() string {
+	if x != nil {
+		return x.WebhookId
+	}
+	return ""
+}
+
+func (x *WebhookDeleted) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
 // Verifier tells whether a secret is the right one without holding it.
 type Verifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4380,7 +4714,7 @@ type Verifier struct {
 
 func (x *Verifier) Reset() {
 	*x = Verifier{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4392,7 +4726,7 @@ func (x *Verifier) String() string {
 func (*Verifier) ProtoMessage() {}
 
 func (x *Verifier) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[63]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4405,7 +4739,7 @@ func (x *Verifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verifier.ProtoReflect.Descriptor instead.
 func (*Verifier) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Verifier) GetScheme() string {
@@ -4447,7 +4781,7 @@ type KeyAttributes struct {
 
 func (x *KeyAttributes) Reset() {
 	*x = KeyAttributes{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4459,7 +4793,7 @@ func (x *KeyAttributes) String() string {
 func (*KeyAttributes) ProtoMessage() {}
 
 func (x *KeyAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[64]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4472,7 +4806,7 @@ func (x *KeyAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAttributes.ProtoReflect.Descriptor instead.
 func (*KeyAttributes) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *KeyAttributes) GetName() string {
@@ -4531,7 +4865,7 @@ type KeyCreated struct {
 
 func (x *KeyCreated) Reset() {
 	*x = KeyCreated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4543,7 +4877,7 @@ func (x *KeyCreated) String() string {
 func (*KeyCreated) ProtoMessage() {}
 
 func (x *KeyCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[65]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4556,7 +4890,7 @@ func (x *KeyCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyCreated.ProtoReflect.Descriptor instead.
 func (*KeyCreated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{65}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *KeyCreated) GetPublicKey() string {
@@ -4601,7 +4935,7 @@ type KeyUpdated struct {
 
 func (x *KeyUpdated) Reset() {
 	*x = KeyUpdated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4613,7 +4947,7 @@ func (x *KeyUpdated) String() string {
 func (*KeyUpdated) ProtoMessage() {}
 
 func (x *KeyUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[66]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4626,7 +4960,7 @@ func (x *KeyUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyUpdated.ProtoReflect.Descriptor instead.
 func (*KeyUpdated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{66}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *KeyUpdated) GetName() *StringChange {
@@ -4683,7 +5017,7 @@ type KeyRotated struct {
 
 func (x *KeyRotated) Reset() {
 	*x = KeyRotated{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +5029,7 @@ func (x *KeyRotated) String() string {
 func (*KeyRotated) ProtoMessage() {}
 
 func (x *KeyRotated) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[67]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +5042,7 @@ func (x *KeyRotated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRotated.ProtoReflect.Descriptor instead.
 func (*KeyRotated) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{67}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *KeyRotated) GetSuccessorKeyId() string {
@@ -4741,7 +5075,7 @@ type KeyRevoked struct {
 
 func (x *KeyRevoked) Reset() {
 	*x = KeyRevoked{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4753,7 +5087,7 @@ func (x *KeyRevoked) String() string {
 func (*KeyRevoked) ProtoMessage() {}
 
 func (x *KeyRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[68]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4766,7 +5100,7 @@ func (x *KeyRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRevoked.ProtoReflect.Descriptor instead.
 func (*KeyRevoked) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{68}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *KeyRevoked) GetPublicKey() string {
@@ -4787,7 +5121,7 @@ type KeyRehashed struct {
 
 func (x *KeyRehashed) Reset() {
 	*x = KeyRehashed{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4799,7 +5133,7 @@ func (x *KeyRehashed) String() string {
 func (*KeyRehashed) ProtoMessage() {}
 
 func (x *KeyRehashed) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[69]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4812,7 +5146,7 @@ func (x *KeyRehashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRehashed.ProtoReflect.Descriptor instead.
 func (*KeyRehashed) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{69}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *KeyRehashed) GetOldScheme() string {
@@ -4841,7 +5175,7 @@ type KeyImported struct {
 
 func (x *KeyImported) Reset() {
 	*x = KeyImported{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[70]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4853,7 +5187,7 @@ func (x *KeyImported) String() string {
 func (*KeyImported) ProtoMessage() {}
 
 func (x *KeyImported) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[70]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4866,7 +5200,7 @@ func (x *KeyImported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyImported.ProtoReflect.Descriptor instead.
 func (*KeyImported) Descriptor() ([]byte, []int) {
-	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{70}
+	return file_tenure_event_v1_event_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *KeyImported) GetKey() *KeyCreated {
@@ -4896,7 +5230,7 @@ type CatalogExtended_Permission struct {
 
 func (x *CatalogExtended_Permission) Reset() {
 	*x = CatalogExtended_Permission{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4908,7 +5242,7 @@ func (x *CatalogExtended_Permission) String() string {
 func (*CatalogExtended_Permission) ProtoMessage() {}
 
 func (x *CatalogExtended_Permission) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[73]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4958,7 +5292,7 @@ type Policy_SignUpGrant struct {
 
 func (x *Policy_SignUpGrant) Reset() {
 	*x = Policy_SignUpGrant{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5304,7 @@ func (x *Policy_SignUpGrant) String() string {
 func (*Policy_SignUpGrant) ProtoMessage() {}
 
 func (x *Policy_SignUpGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[74]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5024,7 +5358,7 @@ type PlanDefined_Plan struct {
 
 func (x *PlanDefined_Plan) Reset() {
 	*x = PlanDefined_Plan{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5036,7 +5370,7 @@ func (x *PlanDefined_Plan) String() string {
 func (*PlanDefined_Plan) ProtoMessage() {}
 
 func (x *PlanDefined_Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[75]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5080,7 +5414,7 @@ type DataPlaneRegistered_DataPlane struct {
 
 func (x *DataPlaneRegistered_DataPlane) Reset() {
 	*x = DataPlaneRegistered_DataPlane{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[76]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5092,7 +5426,7 @@ func (x *DataPlaneRegistered_DataPlane) String() string {
 func (*DataPlaneRegistered_DataPlane) ProtoMessage() {}
 
 func (x *DataPlaneRegistered_DataPlane) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[76]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5146,7 +5480,7 @@ type ProjectTransferred_DroppedOverride struct {
 
 func (x *ProjectTransferred_DroppedOverride) Reset() {
 	*x = ProjectTransferred_DroppedOverride{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5158,7 +5492,7 @@ func (x *ProjectTransferred_DroppedOverride) String() string {
 func (*ProjectTransferred_DroppedOverride) ProtoMessage() {}
 
 func (x *ProjectTransferred_DroppedOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[79]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5198,7 +5532,7 @@ type ProjectTransferred_DroppedGroupRole struct {
 
 func (x *ProjectTransferred_DroppedGroupRole) Reset() {
 	*x = ProjectTransferred_DroppedGroupRole{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5210,7 +5544,7 @@ func (x *ProjectTransferred_DroppedGroupRole) String() string {
 func (*ProjectTransferred_DroppedGroupRole) ProtoMessage() {}
 
 func (x *ProjectTransferred_DroppedGroupRole) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[80]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5250,7 +5584,7 @@ type RoleRevoked_DroppedOverride struct {
 
 func (x *RoleRevoked_DroppedOverride) Reset() {
 	*x = RoleRevoked_DroppedOverride{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5262,7 +5596,7 @@ func (x *RoleRevoked_DroppedOverride) String() string {
 func (*RoleRevoked_DroppedOverride) ProtoMessage() {}
 
 func (x *RoleRevoked_DroppedOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[81]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5302,7 +5636,7 @@ type GroupUpdated_ProjectRoleChange struct {
 
 func (x *GroupUpdated_ProjectRoleChange) Reset() {
 	*x = GroupUpdated_ProjectRoleChange{}
-	mi := &file_tenure_event_v1_event_proto_msgTypes[82]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5314,7 +5648,7 @@ func (x *GroupUpdated_ProjectRoleChange) String() string {
 func (*GroupUpdated_ProjectRoleChange) ProtoMessage() {}
 
 func (x *GroupUpdated_ProjectRoleChange) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_event_v1_event_proto_msgTypes[82]
+	mi := &file_tenure_event_v1_event_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5348,7 +5682,7 @@ var File_tenure_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1btenure/event/v1/event.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85!\n" +
+	"\x1btenure/event/v1/event.proto\x12\x0ftenure.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8#\n" +
 	"\x05Event\x12\x17\n" +
 	"\aorg_ids\x18\x01 \x03(\tR\x06orgIds\x12\x1d\n" +
 	"\n" +
@@ -5423,7 +5757,11 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"\x11invitation_resent\x18[ \x01(\v2!.tenure.event.v1.InvitationResentH\x00R\x10invitationResent\x12V\n" +
 	"\x13invitation_accepted\x18\\ \x01(\v2#.tenure.event.v1.InvitationAcceptedH\x00R\x12invitationAccepted\x12V\n" +
 	"\x13invitation_declined\x18] \x01(\v2#.tenure.event.v1.InvitationDeclinedH\x00R\x12invitationDeclined\x12S\n" +
-	"\x12invitation_revoked\x18^ \x01(\v2\".tenure.event.v1.InvitationRevokedH\x00R\x11invitationRevokedB\x06\n" +
+	"\x12invitation_revoked\x18^ \x01(\v2\".tenure.event.v1.InvitationRevokedH\x00R\x11invitationRevoked\x12J\n" +
+	"\x0fwebhook_created\x18d \x01(\v2\x1f.tenure.event.v1.WebhookCreatedH\x00R\x0ewebhookCreated\x12J\n" +
+	"\x0fwebhook_updated\x18e \x01(\v2\x1f.tenure.event.v1.WebhookUpdatedH\x00R\x0ewebhookUpdated\x12]\n" +
+	"\x16webhook_secret_rotated\x18f \x01(\v2%.tenure.event.v1.WebhookSecretRotatedH\x00R\x14webhookSecretRotated\x12J\n" +
+	"\x0fwebhook_deleted\x18g \x01(\v2\x1f.tenure.event.v1.WebhookDeletedH\x00R\x0ewebhookDeletedB\x06\n" +
 	"\x04body\"6\n" +
 	"\x06Sealed\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
@@ -5681,7 +6019,32 @@ const file_tenure_event_v1_event_proto_rawDesc = "" +
 	"token_hash\x18\x02 \x01(\fR\ttokenHash\"\x14\n" +
 	"\x12InvitationAccepted\"\x14\n" +
 	"\x12InvitationDeclined\"\x13\n" +
-	"\x11InvitationRevoked\"S\n" +
+	"\x11InvitationRevoked\"\x9c\x01\n" +
+	"\x0eWebhookCreated\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\tR\twebhookId\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x1f\n" +
+	"\vevent_types\x18\x04 \x03(\tR\n" +
+	"eventTypes\x12\x16\n" +
+	"\x06secret\x18\x05 \x01(\fR\x06secret\"\x9d\x02\n" +
+	"\x0eWebhookUpdated\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\tR\twebhookId\x12/\n" +
+	"\x03url\x18\x02 \x01(\v2\x1d.tenure.event.v1.StringChangeR\x03url\x12?\n" +
+	"\vdescription\x18\x03 \x01(\v2\x1d.tenure.event.v1.StringChangeR\vdescription\x12?\n" +
+	"\vevent_types\x18\x04 \x01(\v2\x1e.tenure.event.v1.StringsChangeR\n" +
+	"eventTypes\x129\n" +
+	"\bdisabled\x18\x05 \x01(\v2\x1d.tenure.event.v1.StringChangeR\bdisabled\"\x86\x01\n" +
+	"\x14WebhookSecretRotated\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\tR\twebhookId\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\fR\x06secret\x127\n" +
+	"\told_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\boldUntil\"A\n" +
+	"\x0eWebhookDeleted\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\tR\twebhookId\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"S\n" +
 	"\bVerifier\x12\x16\n" +
 	"\x06scheme\x18\x01 \x01(\tR\x06scheme\x12\x1b\n" +
 	"\tpepper_id\x18\x02 \x01(\tR\bpepperId\x12\x12\n" +
@@ -5746,7 +6109,7 @@ func file_tenure_event_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_event_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_tenure_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_tenure_event_v1_event_proto_goTypes = []any{
 	(Policy_OrgCreators)(0),                     // 0: tenure.event.v1.Policy.OrgCreators
 	(*Event)(nil),                               // 1: tenure.event.v1.Event
@@ -5812,27 +6175,31 @@ var file_tenure_event_v1_event_proto_goTypes = []any{
 	(*InvitationAccepted)(nil),                  // 61: tenure.event.v1.InvitationAccepted
 	(*InvitationDeclined)(nil),                  // 62: tenure.event.v1.InvitationDeclined
 	(*InvitationRevoked)(nil),                   // 63: tenure.event.v1.InvitationRevoked
-	(*Verifier)(nil),                            // 64: tenure.event.v1.Verifier
-	(*KeyAttributes)(nil),                       // 65: tenure.event.v1.KeyAttributes
-	(*KeyCreated)(nil),                          // 66: tenure.event.v1.KeyCreated
-	(*KeyUpdated)(nil),                          // 67: tenure.event.v1.KeyUpdated
-	(*KeyRotated)(nil),                          // 68: tenure.event.v1.KeyRotated
-	(*KeyRevoked)(nil),                          // 69: tenure.event.v1.KeyRevoked
-	(*KeyRehashed)(nil),                         // 70: tenure.event.v1.KeyRehashed
-	(*KeyImported)(nil),                         // 71: tenure.event.v1.KeyImported
-	nil,                                         // 72: tenure.event.v1.MapChange.OldEntry
-	nil,                                         // 73: tenure.event.v1.MapChange.NewEntry
-	(*CatalogExtended_Permission)(nil),          // 74: tenure.event.v1.CatalogExtended.Permission
-	(*Policy_SignUpGrant)(nil),                  // 75: tenure.event.v1.Policy.SignUpGrant
-	(*PlanDefined_Plan)(nil),                    // 76: tenure.event.v1.PlanDefined.Plan
-	(*DataPlaneRegistered_DataPlane)(nil),       // 77: tenure.event.v1.DataPlaneRegistered.DataPlane
-	nil,                                         // 78: tenure.event.v1.OrgCreated.MetadataEntry
-	nil,                                         // 79: tenure.event.v1.ProjectCreated.MetadataEntry
-	(*ProjectTransferred_DroppedOverride)(nil),  // 80: tenure.event.v1.ProjectTransferred.DroppedOverride
-	(*ProjectTransferred_DroppedGroupRole)(nil), // 81: tenure.event.v1.ProjectTransferred.DroppedGroupRole
-	(*RoleRevoked_DroppedOverride)(nil),         // 82: tenure.event.v1.RoleRevoked.DroppedOverride
-	(*GroupUpdated_ProjectRoleChange)(nil),      // 83: tenure.event.v1.GroupUpdated.ProjectRoleChange
-	(*timestamppb.Timestamp)(nil),               // 84: google.protobuf.Timestamp
+	(*WebhookCreated)(nil),                      // 64: tenure.event.v1.WebhookCreated
+	(*WebhookUpdated)(nil),                      // 65: tenure.event.v1.WebhookUpdated
+	(*WebhookSecretRotated)(nil),                // 66: tenure.event.v1.WebhookSecretRotated
+	(*WebhookDeleted)(nil),                      // 67: tenure.event.v1.WebhookDeleted
+	(*Verifier)(nil),                            // 68: tenure.event.v1.Verifier
+	(*KeyAttributes)(nil),                       // 69: tenure.event.v1.KeyAttributes
+	(*KeyCreated)(nil),                          // 70: tenure.event.v1.KeyCreated
+	(*KeyUpdated)(nil),                          // 71: tenure.event.v1.KeyUpdated
+	(*KeyRotated)(nil),                          // 72: tenure.event.v1.KeyRotated
+	(*KeyRevoked)(nil),                          // 73: tenure.event.v1.KeyRevoked
+	(*KeyRehashed)(nil),                         // 74: tenure.event.v1.KeyRehashed
+	(*KeyImported)(nil),                         // 75: tenure.event.v1.KeyImported
+	nil,                                         // 76: tenure.event.v1.MapChange.OldEntry
+	nil,                                         // 77: tenure.event.v1.MapChange.NewEntry
+	(*CatalogExtended_Permission)(nil),          // 78: tenure.event.v1.CatalogExtended.Permission
+	(*Policy_SignUpGrant)(nil),                  // 79: tenure.event.v1.Policy.SignUpGrant
+	(*PlanDefined_Plan)(nil),                    // 80: tenure.event.v1.PlanDefined.Plan
+	(*DataPlaneRegistered_DataPlane)(nil),       // 81: tenure.event.v1.DataPlaneRegistered.DataPlane
+	nil,                                         // 82: tenure.event.v1.OrgCreated.MetadataEntry
+	nil,                                         // 83: tenure.event.v1.ProjectCreated.MetadataEntry
+	(*ProjectTransferred_DroppedOverride)(nil),  // 84: tenure.event.v1.ProjectTransferred.DroppedOverride
+	(*ProjectTransferred_DroppedGroupRole)(nil), // 85: tenure.event.v1.ProjectTransferred.DroppedGroupRole
+	(*RoleRevoked_DroppedOverride)(nil),         // 86: tenure.event.v1.RoleRevoked.DroppedOverride
+	(*GroupUpdated_ProjectRoleChange)(nil),      // 87: tenure.event.v1.GroupUpdated.ProjectRoleChange
+	(*timestamppb.Timestamp)(nil),               // 88: google.protobuf.Timestamp
 }
 var file_tenure_event_v1_event_proto_depIdxs = []int32{
 	11,  // 0: tenure.event.v1.Event.instance_created:type_name -> tenure.event.v1.InstanceCreated
@@ -5872,12 +6239,12 @@ var file_tenure_event_v1_event_proto_depIdxs = []int32{
 	48,  // 34: tenure.event.v1.Event.role_revoked:type_name -> tenure.event.v1.RoleRevoked
 	49,  // 35: tenure.event.v1.Event.member_suspended:type_name -> tenure.event.v1.MemberSuspended
 	50,  // 36: tenure.event.v1.Event.member_resumed:type_name -> tenure.event.v1.MemberResumed
-	66,  // 37: tenure.event.v1.Event.key_created:type_name -> tenure.event.v1.KeyCreated
-	67,  // 38: tenure.event.v1.Event.key_updated:type_name -> tenure.event.v1.KeyUpdated
-	68,  // 39: tenure.event.v1.Event.key_rotated:type_name -> tenure.event.v1.KeyRotated
-	69,  // 40: tenure.event.v1.Event.key_revoked:type_name -> tenure.event.v1.KeyRevoked
-	70,  // 41: tenure.event.v1.Event.key_rehashed:type_name -> tenure.event.v1.KeyRehashed
-	71,  // 42: tenure.event.v1.Event.key_imported:type_name -> tenure.event.v1.KeyImported
+	70,  // 37: tenure.event.v1.Event.key_created:type_name -> tenure.event.v1.KeyCreated
+	71,  // 38: tenure.event.v1.Event.key_updated:type_name -> tenure.event.v1.KeyUpdated
+	72,  // 39: tenure.event.v1.Event.key_rotated:type_name -> tenure.event.v1.KeyRotated
+	73,  // 40: tenure.event.v1.Event.key_revoked:type_name -> tenure.event.v1.KeyRevoked
+	74,  // 41: tenure.event.v1.Event.key_rehashed:type_name -> tenure.event.v1.KeyRehashed
+	75,  // 42: tenure.event.v1.Event.key_imported:type_name -> tenure.event.v1.KeyImported
 	51,  // 43: tenure.event.v1.Event.role_defined:type_name -> tenure.event.v1.RoleDefined
 	53,  // 44: tenure.event.v1.Event.role_updated:type_name -> tenure.event.v1.RoleUpdated
 	54,  // 45: tenure.event.v1.Event.role_deleted:type_name -> tenure.event.v1.RoleDeleted
@@ -5889,88 +6256,97 @@ var file_tenure_event_v1_event_proto_depIdxs = []int32{
 	61,  // 51: tenure.event.v1.Event.invitation_accepted:type_name -> tenure.event.v1.InvitationAccepted
 	62,  // 52: tenure.event.v1.Event.invitation_declined:type_name -> tenure.event.v1.InvitationDeclined
 	63,  // 53: tenure.event.v1.Event.invitation_revoked:type_name -> tenure.event.v1.InvitationRevoked
-	72,  // 54: tenure.event.v1.MapChange.old:type_name -> tenure.event.v1.MapChange.OldEntry
-	73,  // 55: tenure.event.v1.MapChange.new:type_name -> tenure.event.v1.MapChange.NewEntry
-	2,   // 56: tenure.event.v1.SealedChange.old:type_name -> tenure.event.v1.Sealed
-	2,   // 57: tenure.event.v1.SealedChange.new:type_name -> tenure.event.v1.Sealed
-	84,  // 58: tenure.event.v1.TimeChange.old:type_name -> google.protobuf.Timestamp
-	84,  // 59: tenure.event.v1.TimeChange.new:type_name -> google.protobuf.Timestamp
-	84,  // 60: tenure.event.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
-	9,   // 61: tenure.event.v1.GrantChange.old:type_name -> tenure.event.v1.Grant
-	9,   // 62: tenure.event.v1.GrantChange.new:type_name -> tenure.event.v1.Grant
-	74,  // 63: tenure.event.v1.CatalogExtended.old:type_name -> tenure.event.v1.CatalogExtended.Permission
-	74,  // 64: tenure.event.v1.CatalogExtended.new:type_name -> tenure.event.v1.CatalogExtended.Permission
-	0,   // 65: tenure.event.v1.Policy.org_creators:type_name -> tenure.event.v1.Policy.OrgCreators
-	75,  // 66: tenure.event.v1.Policy.sign_up:type_name -> tenure.event.v1.Policy.SignUpGrant
-	16,  // 67: tenure.event.v1.PolicyUpdated.old:type_name -> tenure.event.v1.Policy
-	16,  // 68: tenure.event.v1.PolicyUpdated.new:type_name -> tenure.event.v1.Policy
-	76,  // 69: tenure.event.v1.PlanDefined.old:type_name -> tenure.event.v1.PlanDefined.Plan
-	76,  // 70: tenure.event.v1.PlanDefined.new:type_name -> tenure.event.v1.PlanDefined.Plan
-	77,  // 71: tenure.event.v1.DataPlaneRegistered.old:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
-	77,  // 72: tenure.event.v1.DataPlaneRegistered.new:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
-	78,  // 73: tenure.event.v1.OrgCreated.metadata:type_name -> tenure.event.v1.OrgCreated.MetadataEntry
-	3,   // 74: tenure.event.v1.OrgUpdated.name:type_name -> tenure.event.v1.StringChange
-	6,   // 75: tenure.event.v1.OrgUpdated.metadata:type_name -> tenure.event.v1.MapChange
-	3,   // 76: tenure.event.v1.OrgUpdated.residency:type_name -> tenure.event.v1.StringChange
-	3,   // 77: tenure.event.v1.OrgPlanSet.plan_id:type_name -> tenure.event.v1.StringChange
-	3,   // 78: tenure.event.v1.OrgPlaced.data_plane_id:type_name -> tenure.event.v1.StringChange
-	79,  // 79: tenure.event.v1.ProjectCreated.metadata:type_name -> tenure.event.v1.ProjectCreated.MetadataEntry
-	3,   // 80: tenure.event.v1.ProjectUpdated.name:type_name -> tenure.event.v1.StringChange
-	6,   // 81: tenure.event.v1.ProjectUpdated.metadata:type_name -> tenure.event.v1.MapChange
-	4,   // 82: tenure.event.v1.ProjectUpdated.retention_days:type_name -> tenure.event.v1.UintChange
-	5,   // 83: tenure.event.v1.ProjectUpdated.environments:type_name -> tenure.event.v1.StringsChange
-	3,   // 84: tenure.event.v1.ProjectRestored.name:type_name -> tenure.event.v1.StringChange
-	3,   // 85: tenure.event.v1.ProjectTransferred.name:type_name -> tenure.event.v1.StringChange
-	80,  // 86: tenure.event.v1.ProjectTransferred.dropped_overrides:type_name -> tenure.event.v1.ProjectTransferred.DroppedOverride
-	81,  // 87: tenure.event.v1.ProjectTransferred.dropped_group_roles:type_name -> tenure.event.v1.ProjectTransferred.DroppedGroupRole
-	84,  // 88: tenure.event.v1.TransferOffered.expires_at:type_name -> google.protobuf.Timestamp
-	2,   // 89: tenure.event.v1.UserRegistered.email:type_name -> tenure.event.v1.Sealed
-	2,   // 90: tenure.event.v1.UserRegistered.name:type_name -> tenure.event.v1.Sealed
-	7,   // 91: tenure.event.v1.UserUpdated.email:type_name -> tenure.event.v1.SealedChange
-	7,   // 92: tenure.event.v1.UserUpdated.name:type_name -> tenure.event.v1.SealedChange
-	2,   // 93: tenure.event.v1.ServiceAccountCreated.name:type_name -> tenure.event.v1.Sealed
-	2,   // 94: tenure.event.v1.Identity.subject:type_name -> tenure.event.v1.Sealed
-	44,  // 95: tenure.event.v1.IdentityLinked.identity:type_name -> tenure.event.v1.Identity
-	44,  // 96: tenure.event.v1.IdentityUnlinked.identity:type_name -> tenure.event.v1.Identity
-	10,  // 97: tenure.event.v1.RoleGranted.grant:type_name -> tenure.event.v1.GrantChange
-	9,   // 98: tenure.event.v1.RoleRevoked.grant:type_name -> tenure.event.v1.Grant
-	82,  // 99: tenure.event.v1.RoleRevoked.dropped_overrides:type_name -> tenure.event.v1.RoleRevoked.DroppedOverride
-	52,  // 100: tenure.event.v1.RoleDefined.permissions:type_name -> tenure.event.v1.PermissionNames
-	3,   // 101: tenure.event.v1.RoleUpdated.description:type_name -> tenure.event.v1.StringChange
-	52,  // 102: tenure.event.v1.RoleUpdated.old_permissions:type_name -> tenure.event.v1.PermissionNames
-	52,  // 103: tenure.event.v1.RoleUpdated.new_permissions:type_name -> tenure.event.v1.PermissionNames
-	52,  // 104: tenure.event.v1.RoleDeleted.permissions:type_name -> tenure.event.v1.PermissionNames
-	56,  // 105: tenure.event.v1.GroupCreated.project_roles:type_name -> tenure.event.v1.ProjectRole
-	3,   // 106: tenure.event.v1.GroupUpdated.name:type_name -> tenure.event.v1.StringChange
-	3,   // 107: tenure.event.v1.GroupUpdated.role:type_name -> tenure.event.v1.StringChange
-	83,  // 108: tenure.event.v1.GroupUpdated.project_roles:type_name -> tenure.event.v1.GroupUpdated.ProjectRoleChange
-	56,  // 109: tenure.event.v1.GroupDeleted.project_roles:type_name -> tenure.event.v1.ProjectRole
-	2,   // 110: tenure.event.v1.InvitationSent.email:type_name -> tenure.event.v1.Sealed
-	84,  // 111: tenure.event.v1.InvitationSent.expires_at:type_name -> google.protobuf.Timestamp
-	8,   // 112: tenure.event.v1.InvitationResent.expires_at:type_name -> tenure.event.v1.TimeChange
-	84,  // 113: tenure.event.v1.KeyAttributes.expires_at:type_name -> google.protobuf.Timestamp
-	64,  // 114: tenure.event.v1.KeyCreated.verifier:type_name -> tenure.event.v1.Verifier
-	65,  // 115: tenure.event.v1.KeyCreated.attributes:type_name -> tenure.event.v1.KeyAttributes
-	3,   // 116: tenure.event.v1.KeyUpdated.name:type_name -> tenure.event.v1.StringChange
-	3,   // 117: tenure.event.v1.KeyUpdated.note:type_name -> tenure.event.v1.StringChange
-	5,   // 118: tenure.event.v1.KeyUpdated.permissions:type_name -> tenure.event.v1.StringsChange
-	5,   // 119: tenure.event.v1.KeyUpdated.environments:type_name -> tenure.event.v1.StringsChange
-	5,   // 120: tenure.event.v1.KeyUpdated.allowed_networks:type_name -> tenure.event.v1.StringsChange
-	8,   // 121: tenure.event.v1.KeyUpdated.expires_at:type_name -> tenure.event.v1.TimeChange
-	66,  // 122: tenure.event.v1.KeyRotated.successor:type_name -> tenure.event.v1.KeyCreated
-	8,   // 123: tenure.event.v1.KeyRotated.expires_at:type_name -> tenure.event.v1.TimeChange
-	64,  // 124: tenure.event.v1.KeyRehashed.verifier:type_name -> tenure.event.v1.Verifier
-	66,  // 125: tenure.event.v1.KeyImported.key:type_name -> tenure.event.v1.KeyCreated
-	84,  // 126: tenure.event.v1.KeyImported.created_at:type_name -> google.protobuf.Timestamp
-	18,  // 127: tenure.event.v1.PlanDefined.Plan.quotas:type_name -> tenure.event.v1.Quotas
-	9,   // 128: tenure.event.v1.ProjectTransferred.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
-	9,   // 129: tenure.event.v1.RoleRevoked.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
-	3,   // 130: tenure.event.v1.GroupUpdated.ProjectRoleChange.role:type_name -> tenure.event.v1.StringChange
-	131, // [131:131] is the sub-list for method output_type
-	131, // [131:131] is the sub-list for method input_type
-	131, // [131:131] is the sub-list for extension type_name
-	131, // [131:131] is the sub-list for extension extendee
-	0,   // [0:131] is the sub-list for field type_name
+	64,  // 54: tenure.event.v1.Event.webhook_created:type_name -> tenure.event.v1.WebhookCreated
+	65,  // 55: tenure.event.v1.Event.webhook_updated:type_name -> tenure.event.v1.WebhookUpdated
+	66,  // 56: tenure.event.v1.Event.webhook_secret_rotated:type_name -> tenure.event.v1.WebhookSecretRotated
+	67,  // 57: tenure.event.v1.Event.webhook_deleted:type_name -> tenure.event.v1.WebhookDeleted
+	76,  // 58: tenure.event.v1.MapChange.old:type_name -> tenure.event.v1.MapChange.OldEntry
+	77,  // 59: tenure.event.v1.MapChange.new:type_name -> tenure.event.v1.MapChange.NewEntry
+	2,   // 60: tenure.event.v1.SealedChange.old:type_name -> tenure.event.v1.Sealed
+	2,   // 61: tenure.event.v1.SealedChange.new:type_name -> tenure.event.v1.Sealed
+	88,  // 62: tenure.event.v1.TimeChange.old:type_name -> google.protobuf.Timestamp
+	88,  // 63: tenure.event.v1.TimeChange.new:type_name -> google.protobuf.Timestamp
+	88,  // 64: tenure.event.v1.Grant.expires_at:type_name -> google.protobuf.Timestamp
+	9,   // 65: tenure.event.v1.GrantChange.old:type_name -> tenure.event.v1.Grant
+	9,   // 66: tenure.event.v1.GrantChange.new:type_name -> tenure.event.v1.Grant
+	78,  // 67: tenure.event.v1.CatalogExtended.old:type_name -> tenure.event.v1.CatalogExtended.Permission
+	78,  // 68: tenure.event.v1.CatalogExtended.new:type_name -> tenure.event.v1.CatalogExtended.Permission
+	0,   // 69: tenure.event.v1.Policy.org_creators:type_name -> tenure.event.v1.Policy.OrgCreators
+	79,  // 70: tenure.event.v1.Policy.sign_up:type_name -> tenure.event.v1.Policy.SignUpGrant
+	16,  // 71: tenure.event.v1.PolicyUpdated.old:type_name -> tenure.event.v1.Policy
+	16,  // 72: tenure.event.v1.PolicyUpdated.new:type_name -> tenure.event.v1.Policy
+	80,  // 73: tenure.event.v1.PlanDefined.old:type_name -> tenure.event.v1.PlanDefined.Plan
+	80,  // 74: tenure.event.v1.PlanDefined.new:type_name -> tenure.event.v1.PlanDefined.Plan
+	81,  // 75: tenure.event.v1.DataPlaneRegistered.old:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
+	81,  // 76: tenure.event.v1.DataPlaneRegistered.new:type_name -> tenure.event.v1.DataPlaneRegistered.DataPlane
+	82,  // 77: tenure.event.v1.OrgCreated.metadata:type_name -> tenure.event.v1.OrgCreated.MetadataEntry
+	3,   // 78: tenure.event.v1.OrgUpdated.name:type_name -> tenure.event.v1.StringChange
+	6,   // 79: tenure.event.v1.OrgUpdated.metadata:type_name -> tenure.event.v1.MapChange
+	3,   // 80: tenure.event.v1.OrgUpdated.residency:type_name -> tenure.event.v1.StringChange
+	3,   // 81: tenure.event.v1.OrgPlanSet.plan_id:type_name -> tenure.event.v1.StringChange
+	3,   // 82: tenure.event.v1.OrgPlaced.data_plane_id:type_name -> tenure.event.v1.StringChange
+	83,  // 83: tenure.event.v1.ProjectCreated.metadata:type_name -> tenure.event.v1.ProjectCreated.MetadataEntry
+	3,   // 84: tenure.event.v1.ProjectUpdated.name:type_name -> tenure.event.v1.StringChange
+	6,   // 85: tenure.event.v1.ProjectUpdated.metadata:type_name -> tenure.event.v1.MapChange
+	4,   // 86: tenure.event.v1.ProjectUpdated.retention_days:type_name -> tenure.event.v1.UintChange
+	5,   // 87: tenure.event.v1.ProjectUpdated.environments:type_name -> tenure.event.v1.StringsChange
+	3,   // 88: tenure.event.v1.ProjectRestored.name:type_name -> tenure.event.v1.StringChange
+	3,   // 89: tenure.event.v1.ProjectTransferred.name:type_name -> tenure.event.v1.StringChange
+	84,  // 90: tenure.event.v1.ProjectTransferred.dropped_overrides:type_name -> tenure.event.v1.ProjectTransferred.DroppedOverride
+	85,  // 91: tenure.event.v1.ProjectTransferred.dropped_group_roles:type_name -> tenure.event.v1.ProjectTransferred.DroppedGroupRole
+	88,  // 92: tenure.event.v1.TransferOffered.expires_at:type_name -> google.protobuf.Timestamp
+	2,   // 93: tenure.event.v1.UserRegistered.email:type_name -> tenure.event.v1.Sealed
+	2,   // 94: tenure.event.v1.UserRegistered.name:type_name -> tenure.event.v1.Sealed
+	7,   // 95: tenure.event.v1.UserUpdated.email:type_name -> tenure.event.v1.SealedChange
+	7,   // 96: tenure.event.v1.UserUpdated.name:type_name -> tenure.event.v1.SealedChange
+	2,   // 97: tenure.event.v1.ServiceAccountCreated.name:type_name -> tenure.event.v1.Sealed
+	2,   // 98: tenure.event.v1.Identity.subject:type_name -> tenure.event.v1.Sealed
+	44,  // 99: tenure.event.v1.IdentityLinked.identity:type_name -> tenure.event.v1.Identity
+	44,  // 100: tenure.event.v1.IdentityUnlinked.identity:type_name -> tenure.event.v1.Identity
+	10,  // 101: tenure.event.v1.RoleGranted.grant:type_name -> tenure.event.v1.GrantChange
+	9,   // 102: tenure.event.v1.RoleRevoked.grant:type_name -> tenure.event.v1.Grant
+	86,  // 103: tenure.event.v1.RoleRevoked.dropped_overrides:type_name -> tenure.event.v1.RoleRevoked.DroppedOverride
+	52,  // 104: tenure.event.v1.RoleDefined.permissions:type_name -> tenure.event.v1.PermissionNames
+	3,   // 105: tenure.event.v1.RoleUpdated.description:type_name -> tenure.event.v1.StringChange
+	52,  // 106: tenure.event.v1.RoleUpdated.old_permissions:type_name -> tenure.event.v1.PermissionNames
+	52,  // 107: tenure.event.v1.RoleUpdated.new_permissions:type_name -> tenure.event.v1.PermissionNames
+	52,  // 108: tenure.event.v1.RoleDeleted.permissions:type_name -> tenure.event.v1.PermissionNames
+	56,  // 109: tenure.event.v1.GroupCreated.project_roles:type_name -> tenure.event.v1.ProjectRole
+	3,   // 110: tenure.event.v1.GroupUpdated.name:type_name -> tenure.event.v1.StringChange
+	3,   // 111: tenure.event.v1.GroupUpdated.role:type_name -> tenure.event.v1.StringChange
+	87,  // 112: tenure.event.v1.GroupUpdated.project_roles:type_name -> tenure.event.v1.GroupUpdated.ProjectRoleChange
+	56,  // 113: tenure.event.v1.GroupDeleted.project_roles:type_name -> tenure.event.v1.ProjectRole
+	2,   // 114: tenure.event.v1.InvitationSent.email:type_name -> tenure.event.v1.Sealed
+	88,  // 115: tenure.event.v1.InvitationSent.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 116: tenure.event.v1.InvitationResent.expires_at:type_name -> tenure.event.v1.TimeChange
+	3,   // 117: tenure.event.v1.WebhookUpdated.url:type_name -> tenure.event.v1.StringChange
+	3,   // 118: tenure.event.v1.WebhookUpdated.description:type_name -> tenure.event.v1.StringChange
+	5,   // 119: tenure.event.v1.WebhookUpdated.event_types:type_name -> tenure.event.v1.StringsChange
+	3,   // 120: tenure.event.v1.WebhookUpdated.disabled:type_name -> tenure.event.v1.StringChange
+	88,  // 121: tenure.event.v1.WebhookSecretRotated.old_until:type_name -> google.protobuf.Timestamp
+	88,  // 122: tenure.event.v1.KeyAttributes.expires_at:type_name -> google.protobuf.Timestamp
+	68,  // 123: tenure.event.v1.KeyCreated.verifier:type_name -> tenure.event.v1.Verifier
+	69,  // 124: tenure.event.v1.KeyCreated.attributes:type_name -> tenure.event.v1.KeyAttributes
+	3,   // 125: tenure.event.v1.KeyUpdated.name:type_name -> tenure.event.v1.StringChange
+	3,   // 126: tenure.event.v1.KeyUpdated.note:type_name -> tenure.event.v1.StringChange
+	5,   // 127: tenure.event.v1.KeyUpdated.permissions:type_name -> tenure.event.v1.StringsChange
+	5,   // 128: tenure.event.v1.KeyUpdated.environments:type_name -> tenure.event.v1.StringsChange
+	5,   // 129: tenure.event.v1.KeyUpdated.allowed_networks:type_name -> tenure.event.v1.StringsChange
+	8,   // 130: tenure.event.v1.KeyUpdated.expires_at:type_name -> tenure.event.v1.TimeChange
+	70,  // 131: tenure.event.v1.KeyRotated.successor:type_name -> tenure.event.v1.KeyCreated
+	8,   // 132: tenure.event.v1.KeyRotated.expires_at:type_name -> tenure.event.v1.TimeChange
+	68,  // 133: tenure.event.v1.KeyRehashed.verifier:type_name -> tenure.event.v1.Verifier
+	70,  // 134: tenure.event.v1.KeyImported.key:type_name -> tenure.event.v1.KeyCreated
+	88,  // 135: tenure.event.v1.KeyImported.created_at:type_name -> google.protobuf.Timestamp
+	18,  // 136: tenure.event.v1.PlanDefined.Plan.quotas:type_name -> tenure.event.v1.Quotas
+	9,   // 137: tenure.event.v1.ProjectTransferred.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
+	9,   // 138: tenure.event.v1.RoleRevoked.DroppedOverride.grant:type_name -> tenure.event.v1.Grant
+	3,   // 139: tenure.event.v1.GroupUpdated.ProjectRoleChange.role:type_name -> tenure.event.v1.StringChange
+	140, // [140:140] is the sub-list for method output_type
+	140, // [140:140] is the sub-list for method input_type
+	140, // [140:140] is the sub-list for extension type_name
+	140, // [140:140] is the sub-list for extension extendee
+	0,   // [0:140] is the sub-list for field type_name
 }
 
 func init() { file_tenure_event_v1_event_proto_init() }
@@ -6033,6 +6409,10 @@ func file_tenure_event_v1_event_proto_init() {
 		(*Event_InvitationAccepted)(nil),
 		(*Event_InvitationDeclined)(nil),
 		(*Event_InvitationRevoked)(nil),
+		(*Event_WebhookCreated)(nil),
+		(*Event_WebhookUpdated)(nil),
+		(*Event_WebhookSecretRotated)(nil),
+		(*Event_WebhookDeleted)(nil),
 	}
 	file_tenure_event_v1_event_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
@@ -6041,7 +6421,7 @@ func file_tenure_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_event_v1_event_proto_rawDesc), len(file_tenure_event_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   83,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
