@@ -115,13 +115,10 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if cfg.Source == nil {
 		cfg.Source = Watch(cfg.HTTP, cfg.URL, cfg.Key)
 	}
+	c := newCache(cfg, tenurev1connect.NewInvalidationServiceClient(cfg.HTTP, cfg.URL))
+	c.keys = tenurev1connect.NewKeyServiceClient(cfg.HTTP, cfg.URL)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Cache{
-		cfg: cfg, keys: tenurev1connect.NewKeyServiceClient(cfg.HTTP, cfg.URL),
-		invalidations: tenurev1connect.NewInvalidationServiceClient(cfg.HTTP, cfg.URL),
-		began:         time.Now(), started: make(chan struct{}), asking: semaphore.NewWeighted(int64(cfg.Questions)), stop: stop, used: map[string]use{},
-	}
-	c.table.Store(newTable(0))
+	c.stop = stop
 	failed := make(chan error, 1)
 	c.running.Go(func() { c.follow(running, failed) })
 	c.running.Go(func() { c.keepReporting(running) })
@@ -135,6 +132,16 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 		c.Close()
 		return nil, fmt.Errorf("keycache: no word of Tenure: %w", ctx.Err())
 	}
+}
+
+// newCache is a cache that nothing runs for yet.
+func newCache(cfg Config, invalidations tenurev1connect.InvalidationServiceClient) *Cache {
+	c := &Cache{
+		cfg: cfg, invalidations: invalidations, began: time.Now(), started: make(chan struct{}), asking: semaphore.NewWeighted(int64(cfg.Questions)),
+		used: map[string]use{},
+	}
+	c.table.Store(newTable(0))
+	return c
 }
 
 func set[T comparable](to *T, value T) {
