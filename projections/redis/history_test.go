@@ -18,8 +18,13 @@ import (
 // random makes a log of so many commits, each of a few random commands that the state before allows, and now and then of many.
 func random(t testing.TB, commits int) []eventstore.Folded {
 	t.Helper()
+	return randomOf(fmt.Sprintf("log%d", rand.Uint64()), commits)
+}
+
+// randomOf is random with an id, as of a log that was restored.
+func randomOf(id string, commits int) []eventstore.Folded {
 	h := &randomHistory{s: &domain.State{}, now: time.Now().UTC()}
-	h.commit(domain.CreateInstance{LogID: fmt.Sprintf("log%d", rand.Uint64()), Pepper: "p", SealingKey: "s", IdempotencyCapacity: 100})
+	h.commit(domain.CreateInstance{LogID: id, Pepper: "p", SealingKey: "s", IdempotencyCapacity: 100})
 	for len(h.list) < commits {
 		many := 1 + rand.IntN(4)
 		if rand.IntN(30) == 0 {
