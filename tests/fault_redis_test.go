@@ -30,7 +30,7 @@ func (s *apiServer) inRedis(t testing.TB) time.Duration {
 }
 
 // Redis is away for seconds, by a crash or by standing still, and when the server starts. Commands go on as before, the server stays ready,
-// and when Redis is back, what caches need is there again by itself. Fails if the start waits for Redis: tried with Checkpoint in Start.
+// and when Redis is back, what caches need is there again by itself.
 func TestFaultRedisAway(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {

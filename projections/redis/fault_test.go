@@ -37,9 +37,7 @@ func conforms(t testing.TB, s *domain.State, server *redistest.Server) bool {
 	return true
 }
 
-// A full Redis refuses scripts wherever it becomes full; when there is room again, nothing is missing and nothing there twice. Fails if
-// the first write of a script is one that a full Redis takes, as with HDEL in front of all others, as then XADD passes as well: no test
-// sees that anything is lost then, but that it went past the limit.
+// A full Redis refuses scripts wherever it becomes full; when there is room again, nothing is missing and nothing there twice.
 func TestFullRedis(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -125,7 +123,6 @@ func TestRedisLosesEverything(t *testing.T) {
 }
 
 // An old dump is put in the place of what was there. What is missing is written again, from where the dump is, with the same ids.
-// Fails if the heartbeat does not compare positions: tried.
 func TestOldDump(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -224,7 +221,7 @@ func (p *proxy) cut() {
 func (p *proxy) url() string { return "redis://" + p.l.Addr().String() }
 
 // A replica that lacks the last writes takes the master's place, and first refuses them as a replica does. What is missing is written
-// again. Fails if READONLY does not lead to another connection, or positions are not compared: tried.
+// again.
 func TestFailoverToALaggingReplica(t *testing.T) {
 	t.Parallel()
 	a, b := redistest.Start(t), redistest.Start(t)
