@@ -80,7 +80,7 @@ func (s *sink) load(ctx context.Context) error {
 // other is what is wrong with a layout, "" for nothing.
 func (s *sink) other(found map[string]string) string {
 	for _, want := range [][2]string{
-		{layout.LayoutVersion, layout.Version}, {layout.LayoutPartitions, strconv.Itoa(s.layout.Partitions)},
+		{layout.LayoutLog, s.logID}, {layout.LayoutVersion, layout.Version}, {layout.LayoutPartitions, strconv.Itoa(s.layout.Partitions)},
 	} {
 		if got := found[want[0]]; got != want[1] {
 			return fmt.Sprintf("its %s is %q, not %q", want[0], got, want[1])

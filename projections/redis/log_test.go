@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // wait is how long anything that must happen may take on a busy machine.
-const wait = 15 * time.Second
+const wait = 60 * time.Second
 
 var errLost = errors.New("the log does not hold it")
 

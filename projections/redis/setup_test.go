@@ -158,6 +158,17 @@ func TestTLSAndAccounts(t *testing.T) {
 		}
 	}
 
+	// Tenure's own account does with less than all.
+	s.Must(t, strings.Fields("ACL SETUSER tenure on >much resetchannels ~tenure:* +@all -@admin -@dangerous +info +role +cluster|slots +cluster|shards")...)
+	p.Close()
+	good.URL = "rediss://tenure:much@" + address
+	p = started(t, good)
+	if err := p.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a heartbeat", func() bool { return s.Must(t, "HGET", four.Meta(0), layout.MetaAsOf) != "" })
+	conform(t, four, l.state(), s)
+
 	s.Must(t, strings.Fields("ACL SETUSER reader on >secret resetchannels ~tenure:* -@all +@read +@connection +time +cluster|slots +cluster|shards")...)
 	option := rueidis.MustParseURL("rediss://reader:secret@" + address)
 	option.TLSConfig = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
