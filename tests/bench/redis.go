@@ -68,7 +68,8 @@ func keepingRedis(s sizes, server *redistest.Server, client rueidis.Client) []ro
 				var commands rueidis.Commands
 				for _, p := range some {
 					n++
-					commands = append(commands, client.B().Xadd().Key("plain:"+strconv.Itoa(n%redis.DefaultPartitions)).Id("*").FieldValue().FieldValue("entry", p).Build())
+					commands = append(commands, client.B().Xadd().Key("plain:"+strconv.Itoa(n%redis.DefaultPartitions)).Id("*").FieldValue().FieldValue("prev", "100000-1").
+						FieldValue("scope", "key").FieldValue("id", "key_01J9ZQ6T8Y0123456789").FieldValue("entry", p).Build())
 				}
 				for _, res := range client.DoMulti(ctx, commands...) {
 					check(res.Error())
