@@ -9,6 +9,7 @@ import (
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/redis"
 	"github.com/tenurehq/tenure/projections/runner"
 	"github.com/tenurehq/tenure/projections/usage"
 )
@@ -18,8 +19,9 @@ type ReadModels struct {
 	Audit, Directory *runner.Projector
 	Usage            *usage.Recorder
 	Database         *readmodel.Database
-	// Feed is no rows, and nil unless events are published.
-	Feed *runner.Solo
+	// Feed is no rows, and nil unless events are published; Redis is nil if none is kept.
+	Feed  *runner.Solo
+	Redis *redis.Projector
 }
 
 // Reporter is a projection that tells how it is.
@@ -36,6 +38,9 @@ func (r ReadModels) Reporters() []Reporter {
 	list := []Reporter{r.Audit, r.Directory}
 	if r.Feed != nil {
 		list = append(list, r.Feed)
+	}
+	if r.Redis != nil {
+		list = append(list, r.Redis)
 	}
 	return list
 }
