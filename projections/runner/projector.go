@@ -275,6 +275,7 @@ type Report struct {
 	Name       string
 	Status     Status
 	Generation readmodel.Generation // the zero one if none is live
+	Engine     string               // "" for that of the database of the read models
 	Where      string
 	End        domain.Position // of the log
 	Building   *Progress       // nil if none is built

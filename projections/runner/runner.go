@@ -34,6 +34,8 @@ type Runner struct {
 	Log    Log
 	Sink   projections.Sink
 	States bool // between messages are wanted
+	// Eager: it applies what comes at once. The others let commands go first while nobody waits for them.
+	Eager  bool
 	Logger *slog.Logger
 
 	waiters atomic.Int64  // in Await
@@ -239,9 +241,9 @@ func (r *Runner) fetch(ctx context.Context, next projections.Next, at, to domain
 	return out
 }
 
-// rest waits, unless somebody waits for this runner.
+// rest waits, unless somebody waits for this runner, or always does.
 func (r *Runner) rest(ctx context.Context, d time.Duration) {
-	if r.waiters.Load() > 0 {
+	if r.Eager || r.waiters.Load() > 0 {
 		return
 	}
 	timer := time.NewTimer(d)

@@ -1,0 +1,279 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/projections"
+	"github.com/tenurehq/tenure/projections/invalidation"
+	"github.com/tenurehq/tenure/projections/redis/layout"
+	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+)
+
+const (
+	// changesMost is how many changes one script writes: Redis does nothing else meanwhile.
+	changesMost = 100
+	// scriptsMost is how many scripts are on their way at once.
+	scriptsMost = 64
+	// othersTime is for how long after its last word a partition set is taken for that of a server which runs.
+	othersTime = 10 * time.Second
+)
+
+// sink writes to all partitions. One call at a time does anything.
+type sink struct {
+	conn   *connection
+	layout layout.Layout
+	logID  string
+	state  func() *domain.State
+	logger *slog.Logger
+	// kept is about how many entries a stream keeps at most.
+	kept int
+
+	generation, builds atomic.Int64 // ever, and here
+
+	mu      sync.Mutex
+	epoch   string
+	places  []place // nil while unknown
+	knows   []bool  // by partition: its server has the script
+	claims  []claim // by partition
+	rebuild string  // why all must be built anew, if it must
+}
+
+// claim is a moment that a partition may name once it is at a position.
+type claim struct {
+	asOf int64
+	at   domain.Position
+}
+
+func newSink(conn *connection, l layout.Layout, logID string, state func() *domain.State, logger *slog.Logger) *sink {
+	return &sink{conn: conn, layout: l, logID: logID, state: state, kept: 100_000, logger: logger,
+		knows: make([]bool, l.Partitions), claims: make([]claim, l.Partitions)}
+}
+
+// Checkpoint is where the partition that is furthest behind stands. What is not there, or of another log or layout, is built first.
+func (s *sink) Checkpoint(ctx context.Context) (projections.Checkpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(ctx); err != nil {
+		return projections.Checkpoint{}, transient(s.conn.failed(err))
+	}
+	return s.lowest(), nil
+}
+
+func (s *sink) lowest() projections.Checkpoint {
+	return slices.MinFunc(s.places, func(a, b place) int { return int(a.at.Position) - int(b.at.Position) }).at
+}
+
+// Apply writes what messages changed to every partition that does not have it, in pipelines of scripts each of which passes only behind
+// the one in front of it.
+func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messages []eventstore.Folded) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.places == nil || s.lowest().Position < from.Position {
+		return fmt.Errorf("%w: Redis is not where it was", projections.ErrTransient)
+	}
+	if s.lowest().Position > from.Position {
+		return projections.ErrCheckpointMoved
+	}
+	list, err := changes(messages)
+	if err != nil {
+		return err
+	}
+	err = s.write(ctx, to, messages, list)
+	var g *gap
+	switch {
+	case errors.As(err, &g) && g.epoch == g.wanted.epoch && g.position > g.wanted.before.at.Position:
+		return fmt.Errorf("%w: %w", projections.ErrCheckpointMoved, err)
+	case err != nil:
+		return transient(s.conn.failed(err))
+	}
+	return nil
+}
+
+// changes are those of each message. What can't be told of a commit stops this projection, not the server.
+func changes(messages []eventstore.Folded) (list [][]invalidation.Change, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("what it changed for caches can't be told: %v", r)
+		}
+	}()
+	for _, m := range messages {
+		list = append(list, invalidation.Changes(m.Before, m.After))
+	}
+	return list, nil
+}
+
+// write writes the changes of messages.
+func (s *sink) write(ctx context.Context, to projections.Checkpoint, messages []eventstore.Folded, list [][]invalidation.Change) error {
+	w := s.writer()
+	for i, m := range messages {
+		for _, c := range list[i] {
+			if c.Scope != tenurev1.Scope_SCOPE_INSTANCE {
+				w.add(changeOf(s.layout, c))
+				continue
+			}
+			// Entries first: who is told that all changed reads what they are now.
+			if err := w.send(ctx); err != nil {
+				return err
+			}
+			for c := range invalidation.All(m.After) {
+				p, o := changeOf(s.layout, c)
+				if err := w.fill(ctx, p, untold(o)); err != nil {
+					return err
+				}
+			}
+			if err := w.send(ctx); err != nil {
+				return err
+			}
+			for p := range s.layout.Partitions {
+				w.add(p, instance(s.layout, p, c))
+			}
+		}
+		w.passed(projections.Checkpoint{LogID: s.logID, Position: m.Position, Hash: m.Hash})
+	}
+	w.passed(to)
+	return w.send(ctx)
+}
+
+// writer makes scripts of changes.
+type writer struct {
+	*sink
+	drafts  []draft // by partition
+	pending []run
+}
+
+// draft is what a partition's next script will be.
+type draft struct {
+	before place
+	at     projections.Checkpoint // all up to here was added
+	ops    []op
+}
+
+func (s *sink) writer() *writer {
+	w := &writer{sink: s}
+	for _, at := range s.places {
+		w.drafts = append(w.drafts, draft{before: at, at: at.at})
+	}
+	return w
+}
+
+// add takes a change that is told, unless the partition has it.
+func (w *writer) add(p int, o op) {
+	if d := &w.drafts[p]; domain.Position(o.id.Position) > d.at.Position && o.id.Compare(w.places[p].last) > 0 {
+		w.take(p, o)
+	}
+}
+
+// fill takes a change that is not told, unless the partition is past it. A script that fails does not keep the next from passing, as
+// none moves anything; so what tells of them all must not be in one pipeline with them.
+func (w *writer) fill(ctx context.Context, p int, o op) error {
+	if domain.Position(o.id.Position) > w.drafts[p].at.Position {
+		w.take(p, o)
+	}
+	if len(w.pending) < scriptsMost {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+func (w *writer) take(p int, o op) {
+	d := &w.drafts[p]
+	if d.ops = append(d.ops, o); len(d.ops) == changesMost {
+		w.cut(p)
+	}
+}
+
+// passed says that all up to a message was added.
+func (w *writer) passed(at projections.Checkpoint) {
+	for p := range w.drafts {
+		if d := &w.drafts[p]; d.at.Position < at.Position {
+			d.at = at
+		}
+	}
+}
+
+// cut makes a partition's next script.
+func (w *writer) cut(p int) {
+	d := &w.drafts[p]
+	r := run{partition: p, epoch: w.epoch, before: d.before, after: place{at: d.at, last: d.before.last}, kept: w.kept, ops: d.ops}
+	for _, o := range d.ops {
+		if o.how == howSet || o.how == howRevoke || o.how == howAll {
+			r.after.last = o.id
+		}
+	}
+	if c := &w.claims[p]; c.asOf != 0 && c.at <= d.at.Position {
+		r.asOf, *c = c.asOf, claim{}
+	}
+	d.before, d.ops = r.after, nil
+	w.pending = append(w.pending, r)
+}
+
+// send writes all that was added.
+func (w *writer) send(ctx context.Context) error {
+	for p := range w.drafts {
+		if d := &w.drafts[p]; len(d.ops) > 0 || d.at != d.before.at {
+			w.cut(p)
+		}
+	}
+	return w.flush(ctx)
+}
+
+// flush sends the scripts that were made.
+func (w *writer) flush(ctx context.Context) error {
+	list := w.pending
+	w.pending = nil
+	for some := range slices.Chunk(list, scriptsMost) {
+		if err := w.do(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do sends scripts at once. After any failure it is not known where the partitions are.
+func (s *sink) do(ctx context.Context, list []run) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := s.conn.get()
+	if err != nil {
+		s.places = nil
+		return err
+	}
+	var commands rueidis.Commands
+	brought := make([]bool, s.layout.Partitions)
+	for _, r := range list {
+		commands = append(commands, r.command(c, s.layout, !s.knows[r.partition] && !brought[r.partition]))
+		brought[r.partition] = true
+	}
+	for i, res := range c.DoMulti(ctx, commands...) {
+		failed := list[i].answer(res)
+		var g *gap
+		if failed != nil && (err == nil || errors.As(err, &g)) {
+			// Those that follow on a failure find a gap; the failure says more.
+			err = failed
+		}
+	}
+	if err != nil {
+		s.places = nil
+		clear(s.knows)
+		if strings.Contains(err.Error(), "equal or smaller") {
+			s.rebuild = "a stream is in front of its checkpoint"
+		}
+		return err
+	}
+	for _, r := range list {
+		s.places[r.partition], s.knows[r.partition] = r.after, true
+	}
+	return nil
+}
