@@ -36,6 +36,10 @@ var mayImport = map[string]struct {
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
 	}},
 	"projections/invalidation": {"what a commit changes for caches", []string{"domain", "projections", api}},
+	"projections/redis": {"a projection folds states into Redis", []string{
+		"domain", "eventstore", "projections", "projections/invalidation", "projections/readmodel", "projections/redis/layout", "projections/runner", api,
+	}},
+	"projections/redis/layout": {"names, also for clients", nil},
 	"internal/engine":          {"decides with the domain, appends to the log", []string{"domain", "eventstore", events}},
 	"internal/sealing":         {"seals values of events", []string{"internal/sealing/keyfile", events}},
 	"internal/sealing/keyfile": {"files", nil},
@@ -45,17 +49,19 @@ var mayImport = map[string]struct {
 	"internal/accesslog":       {"stores records that it does not judge", []string{events}},
 	"internal/rpc": {"the API translates for the engine and never touches the log", []string{
 		"domain", "internal/accesslog", "internal/edge", "internal/engine", "internal/keyring", "internal/sealing", "projections", "projections/audit",
-		"projections/directory", "projections/invalidation", "projections/readmodel", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
+		"projections/directory", "projections/invalidation", "projections/readmodel", "projections/redis", "projections/runner", "projections/usage", events, api, api + "/tenurev1connect",
 	}},
 	"internal/cli": {"a client of the API, and of the log's public format", []string{
 		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",
 	}},
-	"internal/cli/gen": {"reads protos", nil},
-	"client/keycache":  {"a client of the API", []string{api, api + "/tenurev1connect"}},
-	"internal/tenancy": {"a client of the API", []string{api, api + "/tenurev1connect"}},
-	"examples":         {"files", nil},
-	"tests/pgtest":     {"servers of PostgreSQL for tests of every layer", nil},
-	"tests/natstest":   {"servers of NATS for tests of every layer", nil},
+	"internal/cli/gen":            {"reads protos", nil},
+	"client/keycache":             {"a client of the API", []string{api, api + "/tenurev1connect"}},
+	"client/keycache/redissource": {"a client of Redis", []string{"client/keycache", "projections/redis/layout", api}},
+	"internal/tenancy":            {"a client of the API", []string{api, api + "/tenurev1connect"}},
+	"examples":                    {"files", nil},
+	"tests/pgtest":                {"servers of PostgreSQL for tests of every layer", nil},
+	"tests/redistest":             {"servers of Redis for tests of every layer", nil},
+	"tests/natstest":              {"servers of NATS for tests of every layer", nil},
 }
 
 // Only these wire things together, and may import anything but each other.

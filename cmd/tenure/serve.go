@@ -13,6 +13,8 @@ import (
 	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/internal/accesslog"
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/projections/redis"
+	"github.com/tenurehq/tenure/projections/redis/layout"
 )
 
 func serveCommand() *cobra.Command {
@@ -75,6 +77,10 @@ there already is left as it is, and differences are logged.`,
 	f.StringSliceVar(&cfg.TrustedProxies, "trusted-proxies", nil, "networks of proxies that are believed about X-Forwarded-For, such as 10.0.0.0/8")
 	f.StringVar(&cfg.PermissionsFile, "permissions-file", "", "YAML file with permissions of your own product, to be held by roles and asked in checks")
 	f.StringVar(&cfg.PostgresURL, "postgres-url", os.Getenv("TENURE_POSTGRES_URL"), "PostgreSQL database of the read models, such as postgres://tenure@host/tenure, also by TENURE_POSTGRES_URL (default SQLite files in DATA-DIR/readmodels)")
+	f.StringVar(&cfg.RedisURL, "redis-url", os.Getenv("TENURE_REDIS_URL"), "Redis in which what caches of API keys need is kept, such as redis://:password@host:6379, rediss:// with TLS, more nodes of a cluster as ?addr=host:6379; also by TENURE_REDIS_URL (default none)")
+	f.StringVar(&cfg.RedisCA, "redis-ca", "", "certificate authority of Redis, if the machine does not trust it")
+	f.StringVar(&cfg.RedisPrefix, "redis-prefix", layout.DefaultPrefix, "what all names in Redis begin with; each log needs its own")
+	f.IntVar(&cfg.RedisPartitions, "redis-partitions", redis.DefaultPartitions, "over how many streams what is in Redis is spread, the same on all servers")
 	f.IntVar(&cfg.IdempotencyCapacity, "idempotency-capacity", 0, "how many idempotency keys a new log remembers (default 1000000)")
 	f.IntVar(&cfg.SnapshotEvery, "snapshot-every", engine.DefaultSnapshotEvery, "after how many events a snapshot of the state is written, from which the next start goes on")
 	f.DurationVar(&cfg.AccessLogRetention, "access-log-retention", accesslog.DefaultMaxAge, "how long refused calls and sensitive reads are kept")

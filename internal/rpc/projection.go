@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/engine"
+	"github.com/tenurehq/tenure/projections/redis"
 	"github.com/tenurehq/tenure/projections/runner"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
@@ -31,8 +33,8 @@ func (s *Server) ListProjections(ctx context.Context, _ *tenurev1.ListProjection
 		return nil, err
 	}
 	res := &tenurev1.ListProjectionsResponse{}
-	for _, p := range s.ReadModels.All() {
-		res.Projections = append(res.Projections, s.projectionView(p.Report()))
+	for _, r := range s.ReadModels.Reports() {
+		res.Projections = append(res.Projections, s.projectionView(r))
 	}
 	return res, nil
 }
@@ -40,7 +42,7 @@ func (s *Server) ListProjections(ctx context.Context, _ *tenurev1.ListProjection
 func (s *Server) projectionView(r runner.Report) *tenurev1.Projection {
 	view := &tenurev1.Projection{
 		Name: r.Name, Version: uint32(r.Generation.Version), Generation: uint32(r.Generation.Number), Phase: string(r.Status.Phase),
-		Position: uint64(r.Status.Position), End: uint64(r.End), Rate: r.Status.Rate, Engine: s.ReadModels.Database.Engine(), Location: r.Where,
+		Position: uint64(r.Status.Position), End: uint64(r.End), Rate: r.Status.Rate, Engine: cmp.Or(r.Engine, s.ReadModels.Database.Engine()), Location: r.Where,
 		Time: timestamp(r.Status.Time), Lag: uint64(r.Lag()), LagTime: durationpb.New(r.LagTime(s.Engine.Now())),
 	}
 	if r.Generation.Number == 0 {
@@ -81,6 +83,9 @@ func (s *Server) projector(name string) (*runner.Projector, error) {
 
 // RebuildProjection makes a read model anew and puts it in the place of the live one.
 func (s *Server) RebuildProjection(ctx context.Context, req *tenurev1.RebuildProjectionRequest, stream *connect.ServerStream[tenurev1.RebuildProjectionResponse]) error {
+	if s.ReadModels.Redis != nil && req.Name == redis.Name {
+		return s.rebuildRedis(ctx, req, stream)
+	}
 	return s.build(ctx, req.Name, func(p *runner.Projector) (*runner.Build, error) {
 		b, err := p.Rebuild(req.Verify)
 		if errors.Is(err, runner.ErrBuilding) && !req.Verify {
@@ -90,6 +95,38 @@ func (s *Server) RebuildProjection(ctx context.Context, req *tenurev1.RebuildPro
 		return b, err
 	}, func(progress *tenurev1.BuildProgress, result *tenurev1.BuildResult) error {
 		return stream.Send(&tenurev1.RebuildProjectionResponse{Progress: progress, Result: result})
+	})
+}
+
+// rebuildRedis makes what is in Redis anew. It is made from the state in one go, so there is nothing to show of its progress, and no other
+// of it to compare with.
+func (s *Server) rebuildRedis(ctx context.Context, req *tenurev1.RebuildProjectionRequest, stream *connect.ServerStream[tenurev1.RebuildProjectionResponse]) error {
+	if _, err := s.authorize(ctx, nil, nil); err != nil {
+		return err
+	}
+	if req.Verify {
+		return domain.Invalidf("verify", domain.InvalidField, "is for read models in a database; leave it out for %q", redis.Name)
+	}
+	began := time.Now()
+	if err := stream.Send(&tenurev1.RebuildProjectionResponse{Progress: progressView(runner.Progress{End: s.Engine.State().Position})}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	built := make(chan error, 1)
+	go func() { built <- s.ReadModels.Redis.Rebuild(ctx) }()
+	select {
+	case <-s.Engine.Stopping():
+		return buildError(redis.Name, context.Canceled)
+	case err := <-built:
+		if err != nil {
+			return readError(err)
+		}
+	}
+	r, elapsed := s.ReadModels.Redis.Report(), time.Since(began)
+	return stream.Send(&tenurev1.RebuildProjectionResponse{
+		Progress: progressView(runner.Progress{Generation: r.Generation.Number, Position: r.Status.Position, End: r.End, Elapsed: elapsed}),
+		Result:   &tenurev1.BuildResult{Position: uint64(r.Status.Position), Elapsed: durationpb.New(elapsed)},
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
+	"github.com/tenurehq/tenure/projections/redis"
 	"github.com/tenurehq/tenure/projections/runner"
 	"github.com/tenurehq/tenure/projections/usage"
 )
@@ -18,9 +19,36 @@ type ReadModels struct {
 	Audit, Directory *runner.Projector
 	Usage            *usage.Recorder
 	Database         *readmodel.Database
+	// Redis is nil if none is kept.
+	Redis *redis.Projector
 }
 
-// All are the projections by name.
+// Projection is anything that follows the log.
+type Projection interface {
+	Name() string
+	Report() runner.Report
+}
+
+// Projections are all of them, Redis included.
+func (r ReadModels) Projections() (list []Projection) {
+	for _, p := range r.All() {
+		list = append(list, p)
+	}
+	if r.Redis != nil {
+		list = append(list, r.Redis)
+	}
+	return list
+}
+
+// Reports tell how all projections are.
+func (r ReadModels) Reports() (list []runner.Report) {
+	for _, p := range r.Projections() {
+		list = append(list, p.Report())
+	}
+	return list
+}
+
+// All are the projections in SQL, by name.
 func (r ReadModels) All() []*runner.Projector { return []*runner.Projector{r.Audit, r.Directory} }
 
 // settle is how long a query that asks for nothing in particular waits for a read model to be where the state is: usually some

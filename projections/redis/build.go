@@ -173,11 +173,7 @@ func (s *sink) build(ctx context.Context, c rueidis.Client, reason string) (err 
 		return err
 	}
 	// Whoever gets the lock meanwhile makes the scripts of this build fail: it is for patience, not for safety.
-	defer func() {
-		if err == nil {
-			err = c.Do(ctx, c.B().Del().Key(s.layout.Building()).Build()).Error()
-		}
-	}()
+	defer func() { err = errors.Join(err, c.Do(ctx, c.B().Del().Key(s.layout.Building()).Build()).Error()) }()
 	began := time.Now()
 	s.logger.Info("building what is in Redis", "reason", reason, "prefix", s.layout.Prefix, "position", state.Position)
 	if err := s.clear(ctx, c, epoch); err != nil {

@@ -21,6 +21,9 @@ import (
 // Name of the projection.
 const Name = "redis"
 
+// DefaultPartitions is enough for some ten thousand changes a second.
+const DefaultPartitions = 4
+
 const (
 	// heartbeatEvery is how often it is told that nothing changed.
 	heartbeatEvery = 500 * time.Millisecond

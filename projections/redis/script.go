@@ -67,8 +67,12 @@ for i = 3, #KEYS do
 end
 if ARGV[6] ~= '' then last = ARGV[6] end
 redis.call('HSET', KEYS[2], 'position', ARGV[4], 'hash', ARGV[5], 'last', last)
-if ARGV[7] ~= '' and tonumber(ARGV[7]) > tonumber(redis.call('HGET', KEYS[2], 'as_of') or 0) then
-  redis.call('HSET', KEYS[2], 'as_of', ARGV[7])
+if ARGV[7] ~= '' then
+  local old, now = tonumber(redis.call('HGET', KEYS[2], 'as_of') or 0), redis.call('TIME')
+  -- One that lies in the future was written before the clock was set back.
+  if tonumber(ARGV[7]) > old or old > now[1] * 1000 + now[2] / 1000 then
+    redis.call('HSET', KEYS[2], 'as_of', ARGV[7])
+  end
 end
 if ARGV[8] ~= '' then redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[8]) end
 return 'OK'

@@ -70,6 +70,11 @@ type Config struct {
 	// PostgresURL is the database of the read models; if empty, they are SQLite files in DataDir.
 	PostgresURL string
 
+	// RedisURL is where what caches need is kept; nowhere, if it is empty. RedisCA is the authority of its certificate, if it is none
+	// that the machine trusts. RedisPrefix and RedisPartitions, 4 if 0, are the same on all servers of a log.
+	RedisURL, RedisCA, RedisPrefix string
+	RedisPartitions                int
+
 	// IdempotencyCapacity is how many idempotency keys a new log remembers; the default if 0.
 	IdempotencyCapacity int
 	// SnapshotEvery is after how many events a snapshot of the state is written; the default if 0.
@@ -188,6 +193,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.startReadModels(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.startRedis(); err != nil {
+		return nil, err
+	}
 	if err := a.extendCatalog(ctx, cfg.PermissionsFile); err != nil {
 		return nil, err
 	}
@@ -242,7 +250,7 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	metrics := edge.NewMetrics(rpc.Procedures())
 	registerEngine(metrics.Registerer(), a.Engine)
 	registerAccessLog(metrics.Registerer(), a.access)
-	registerReadModels(metrics.Registerer(), a.ReadModels, a.cfg.now)
+	registerProjections(metrics.Registerer(), a.ReadModels, a.cfg.now)
 	hub := invalidation.NewHub(a.follow)
 	a.closers = append(a.closers, func() error { hub.Close(); return nil })
 	api, err := rpc.NewHandler(rpc.Config{
@@ -329,8 +337,7 @@ func (a *App) healthz(w http.ResponseWriter, _ *http.Request) {
 // readyz: requests sent here are answered. Read models are told of and don't count: commands, checks and keys do without them.
 func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
 	var models []string
-	for _, p := range a.ReadModels.All() {
-		r := p.Report()
+	for _, r := range a.ReadModels.Reports() {
 		line := fmt.Sprintf("read model %s: %s, position %d of %d", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End)
 		if r.Err != nil {
 			line += ": " + strings.ReplaceAll(r.Err.Error(), "\n", "; ")
@@ -372,10 +379,13 @@ func (a *App) warnings() []string {
 	if warning := a.lostAccess(); warning != "" {
 		list = append(list, warning)
 	}
-	for _, p := range a.ReadModels.All() {
-		if r := p.Report(); r.Err != nil {
+	for _, r := range a.ReadModels.Reports() {
+		if r.Err != nil {
 			list = append(list, fmt.Sprintf("read model %q is %s at position %d of %d: %v", r.Name, cmp.Or(r.Status.Phase, "none"), r.Status.Position, r.End, r.Err))
 		}
+	}
+	if a.ReadModels.Redis != nil {
+		list = append(list, a.ReadModels.Redis.Warnings()...)
 	}
 	if n := a.ReadModels.Usage.Dropped(); n > 0 {
 		list = append(list, fmt.Sprintf("%d uses of keys were not counted, because the database of the read models was away for long", n))

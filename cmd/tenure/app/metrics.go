@@ -36,9 +36,9 @@ func registerEngine(r prometheus.Registerer, e *engine.Engine) {
 	)
 }
 
-// registerReadModels shows how far the read models are.
-func registerReadModels(r prometheus.Registerer, models rpc.ReadModels, now func() time.Time) {
-	for _, p := range models.All() {
+// registerProjections shows how far the projections are.
+func registerProjections(r prometheus.Registerer, models rpc.ReadModels, now func() time.Time) {
+	for _, p := range models.Projections() {
 		for _, m := range []struct {
 			name, help string
 			value      func(runner.Report) float64
