@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// faultProxy is a link to a NATS server that can be cut, held up, or lose what the server says.
+// faultProxy is a link to a server that can be cut, held up, or lose what the server says.
 type faultProxy struct {
 	listener net.Listener
 	target   string
@@ -38,7 +38,7 @@ func newFaultProxy(t *testing.T, url string) *faultProxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &faultProxy{listener: l, target: strings.TrimPrefix(url, "nats://"), moved: make(chan struct{})}
+	p := &faultProxy{listener: l, target: url[strings.Index(url, "//")+2:], moved: make(chan struct{})}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()

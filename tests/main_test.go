@@ -13,6 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	natstest.RunServerIfAsked()
+	runKeycacheIfAsked()
 	code := m.Run()
 	pgtest.Close()
 	if dir := processBinaryDir.Load(); dir != nil {
