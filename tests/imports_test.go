@@ -54,14 +54,16 @@ var mayImport = map[string]struct {
 	"internal/cli": {"a client of the API, and of the log's public format", []string{
 		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",
 	}},
-	"internal/cli/gen":            {"reads protos", nil},
-	"client/keycache":             {"a client of the API", []string{api, api + "/tenurev1connect"}},
-	"client/keycache/redissource": {"a client of Redis", []string{"client/keycache", "projections/redis/layout", api}},
-	"internal/tenancy":            {"a client of the API", []string{api, api + "/tenurev1connect"}},
-	"examples":                    {"files", nil},
-	"tests/pgtest":                {"servers of PostgreSQL for tests of every layer", nil},
-	"tests/redistest":             {"servers of Redis for tests of every layer", nil},
-	"tests/natstest":              {"servers of NATS for tests of every layer", nil},
+	"internal/cli/gen":                {"reads protos", nil},
+	"client/keycache":                 {"a client of the API", []string{api, api + "/tenurev1connect"}},
+	"client/keycache/keycachegrpc":    {"the key cache's rules for a gRPC server", []string{"client/keycache"}},
+	"client/keycache/keycacheconnect": {"the key cache's rules for connect's handlers", []string{"client/keycache"}},
+	"client/keycache/redissource":     {"a client of Redis", []string{"client/keycache", "projections/redis/layout", api}},
+	"internal/tenancy":                {"a client of the API", []string{api, api + "/tenurev1connect"}},
+	"examples":                        {"files", nil},
+	"tests/pgtest":                    {"servers of PostgreSQL for tests of every layer", nil},
+	"tests/redistest":                 {"servers of Redis for tests of every layer", nil},
+	"tests/natstest":                  {"servers of NATS for tests of every layer", nil},
 }
 
 // Only these wire things together, and may import anything but each other.
