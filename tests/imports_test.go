@@ -26,7 +26,7 @@ var mayImport = map[string]struct {
 	"projections":                         {"what a projection is: a reader of the log", []string{"domain", "eventstore", events}},
 	"projections/readmodel":               {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
 	"projections/readmodel/readmodeltest": {"databases for tests of read models", []string{"projections/readmodel", "tests/pgtest"}},
-	"projections/projectionstest":         {"logs for tests of projections", []string{"domain", "eventstore"}},
+	"projections/projectionstest":         {"logs for tests of projections", []string{"domain", "eventstore", events}},
 	"projections/runner":                  {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
 	"projections/usage":                   {"counts beside the log", []string{"projections/readmodel"}},
 	"projections/directory": {"a projection folds states into rows", []string{
@@ -61,6 +61,7 @@ var mayImport = map[string]struct {
 	"client/keycache/redissource":     {"a client of Redis", []string{"client/keycache", "projections/redis/layout", api}},
 	"internal/tenancy":                {"a client of the API", []string{api, api + "/tenurev1connect"}},
 	"examples":                        {"files", nil},
+	"examples/keycache":               {"a service as a user would write it", []string{"client/keycache", "client/keycache/redissource"}},
 	"tests/pgtest":                    {"servers of PostgreSQL for tests of every layer", nil},
 	"tests/redistest":                 {"servers of Redis for tests of every layer", nil},
 	"tests/natstest":                  {"servers of NATS for tests of every layer", nil},
