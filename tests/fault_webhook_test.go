@@ -66,7 +66,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	answer := r.answer
 	r.mu.Unlock()
 	if answer == nil {
-		answer = status(http.StatusNoContent)
+		answer = answering(http.StatusNoContent)
 	}
 	answered := &answered{w, http.StatusOK}
 	answer(answered, req)
@@ -124,7 +124,7 @@ func (r *receiver) untilType(t *testing.T, eventType string) received {
 	return r.until(t, eventType, func(g received) bool { return g.Type == eventType })
 }
 
-func status(code int) http.HandlerFunc {
+func answering(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
@@ -299,7 +299,7 @@ func TestFaultWebhookDeadLetters(t *testing.T) {
 	t.Parallel()
 	h, r := startHooks(t, nil), startReceiver(t)
 	id, secret := h.create(t, r.URL, "ProjectCreated")
-	r.answers(status(http.StatusInternalServerError))
+	r.answers(answering(http.StatusInternalServerError))
 	h.happens(t)
 	list := h.deliveries(t, id, "a dead letter", anyDead)
 	if len(list) != 5 || !list[0].Dead || list[0].Status != 500 {
@@ -402,7 +402,7 @@ func TestFaultWebhookGone(t *testing.T) {
 	t.Parallel()
 	h, r := startHooks(t, nil), startReceiver(t)
 	id, _ := h.create(t, r.URL, "ProjectCreated")
-	r.answers(status(http.StatusGone))
+	r.answers(answering(http.StatusGone))
 	project := h.happens(t)
 	faultUntil(t, "the webhook to be disabled", func() bool {
 		res, err := h.GetWebhook(processContext(t), &tenurev1.GetWebhookRequest{WebhookId: id})

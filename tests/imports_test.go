@@ -26,7 +26,7 @@ var mayImport = map[string]struct {
 	"projections":                         {"what a projection is: a reader of the log", []string{"domain", "eventstore", events}},
 	"projections/readmodel":               {"SQL, and nothing of what is in it", []string{"domain", "projections"}},
 	"projections/readmodel/readmodeltest": {"databases for tests of read models", []string{"projections/readmodel", "tests/pgtest"}},
-	"projections/projectionstest":         {"logs for tests of projections", []string{"domain", "eventstore"}},
+	"projections/projectionstest":         {"logs for tests of projections", []string{"domain", "eventstore", events}},
 	"projections/runner":                  {"applies the log to read models", []string{"domain", "eventstore", "projections", "projections/readmodel"}},
 	"projections/usage":                   {"counts beside the log", []string{"projections/readmodel"}},
 	"projections/directory": {"a projection folds states into rows", []string{
@@ -61,14 +61,17 @@ var mayImport = map[string]struct {
 	"internal/cli": {"a client of the API, and of the log's public format", []string{
 		"domain", "internal/backup", "internal/tenancy", events, api, api + "/tenurev1connect",
 	}},
-	"internal/cli/gen":            {"reads protos", nil},
-	"client/keycache":             {"a client of the API", []string{api, api + "/tenurev1connect"}},
-	"client/keycache/redissource": {"a client of Redis", []string{"client/keycache", "projections/redis/layout", api}},
-	"internal/tenancy":            {"a client of the API", []string{api, api + "/tenurev1connect"}},
-	"examples":                    {"files", nil},
-	"tests/pgtest":                {"servers of PostgreSQL for tests of every layer", nil},
-	"tests/redistest":             {"servers of Redis for tests of every layer", nil},
-	"tests/natstest":              {"servers of NATS for tests of every layer", nil},
+	"internal/cli/gen":                {"reads protos", nil},
+	"client/keycache":                 {"a client of the API", []string{api, api + "/tenurev1connect"}},
+	"client/keycache/keycachegrpc":    {"the key cache's rules for a gRPC server", []string{"client/keycache"}},
+	"client/keycache/keycacheconnect": {"the key cache's rules for connect's handlers", []string{"client/keycache"}},
+	"client/keycache/redissource":     {"a client of Redis", []string{"client/keycache", "projections/redis/layout", api}},
+	"internal/tenancy":                {"a client of the API", []string{api, api + "/tenurev1connect"}},
+	"examples":                        {"files", nil},
+	"examples/keycache":               {"a service as a user would write it", []string{"client/keycache", "client/keycache/redissource"}},
+	"tests/pgtest":                    {"servers of PostgreSQL for tests of every layer", nil},
+	"tests/redistest":                 {"servers of Redis for tests of every layer", nil},
+	"tests/natstest":                  {"servers of NATS for tests of every layer", nil},
 }
 
 // Only these wire things together, and may import anything but each other.

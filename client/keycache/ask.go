@@ -69,10 +69,34 @@ func (c *Cache) ask(ctx context.Context, id pairID, public, secret, environment 
 	return Answer{}, fmt.Errorf("keycache: the key changes faster than Tenure can be asked; try again")
 }
 
-// resolve asks Tenure until the answer is no older than what was told meanwhile.
-func (c *Cache) resolve(ctx context.Context, id pairID, public, secret string) (resolved, error) {
+// resolve asks Tenure what a pair is.
+func (c *Cache) resolve(ctx context.Context, id pairID, public, secret string) (r resolved, err error) {
+	err = c.settle(ctx, public, func(ctx context.Context) (answer, error) {
+		res, err := c.invalidations.ResolveKey(ctx, &tenurev1.ResolveKeyRequest{PublicKey: public, Secret: secret})
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{res.Position, res.Key, res.User, res.Projects, res.Orgs}, nil
+	}, func(t *table, a answer, kept bool) {
+		r.key, _ = t.load(a)
+		if r.kept = kept; !kept {
+			return
+		}
+		p := &pair{id: id, key: r.key}
+		if p.key == nil {
+			p.bucket = bucketOf(public)
+			p.until, p.changes = time.Now().Add(c.cfg.KeepUnknown), t.changed[p.bucket].Load()
+		}
+		c.hold(t, p)
+	})
+	return r, err
+}
+
+// settle asks Tenure until the answer is no older than what was told meanwhile, and has it used: with the table in which it is kept
+// current, or with one of its own that nobody keeps.
+func (c *Cache) settle(ctx context.Context, public string, ask func(context.Context) (answer, error), use func(t *table, a answer, kept bool)) error {
 	if err := c.asking.Acquire(ctx, 1); err != nil {
-		return resolved{}, err
+		return err
 	}
 	defer c.asking.Release(1)
 	for try := range askAgain {
@@ -83,45 +107,43 @@ func (c *Cache) resolve(ctx context.Context, id pairID, public, secret string) (
 			info.RequestHeader().Set("Tenure-Consistency", "leader_latest")
 		}
 		c.counters.questions.Add(1)
-		res, err := c.invalidations.ResolveKey(call, &tenurev1.ResolveKeyRequest{PublicKey: public, Secret: secret})
+		a, err := ask(call)
 		if err != nil {
-			return resolved{}, fmt.Errorf("keycache: Tenure can't be asked: %w", err)
+			return fmt.Errorf("keycache: Tenure can't be asked: %w", err)
 		}
-		if r, ok := c.keep(t, keep, answer{res.Position, res.Key, res.User, res.Projects, res.Orgs}, id, public); ok {
-			return r, nil
+		if c.keep(t, keep, a, public, use) {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return resolved{}, ctx.Err()
+			return ctx.Err()
 		case <-time.After(time.Millisecond << try):
 		}
 	}
-	return resolved{}, fmt.Errorf("keycache: Tenure's answer is older than what is known to have changed; try again")
+	return fmt.Errorf("keycache: Tenure's answer is older than what is known to have changed; try again")
 }
 
-// keep takes an answer into a table, or only shows it if it must not be kept; it answers false if the answer is too old for either.
-func (c *Cache) keep(t *table, keep bool, a answer, id pairID, public string) (resolved, bool) {
+// keep has an answer used, with a table or only for who asked if it must not be kept; it answers false if it is too old for either.
+func (c *Cache) keep(t *table, keep bool, a answer, public string, use func(t *table, a answer, kept bool)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c.table.Load() != t || t.old(a, public) {
-		return resolved{}, false
+		return false
 	}
 	if !keep {
-		key, _ := newTable(0).load(a)
-		return resolved{key: key}, true
+		t = newTable(0)
 	}
-	p := &pair{id: id}
-	p.key, _ = t.load(a)
-	if p.key == nil {
-		p.bucket = bucketOf(public)
-		p.until, p.changes = time.Now().Add(c.cfg.KeepUnknown), t.changed[p.bucket].Load()
-	}
+	use(t, a, keep)
+	return true
+}
+
+// hold puts a pair into a table. The caller holds the table's mu.
+func (c *Cache) hold(t *table, p *pair) {
 	if t.put(p, c.cfg.MaxKeys) {
 		if t.evicted++; t.evicted > c.cfg.MaxKeys {
 			c.sweep(t)
 		}
 	}
-	return resolved{p.key, true}, true
 }
 
 // sweep forgets entries that no pair needs any more. The caller holds the table's mu.
@@ -134,6 +156,9 @@ func (c *Cache) sweep(t *table) {
 		for _, p := range s.pairs {
 			if p.key != nil {
 				p.key.needs(needed)
+			}
+			if p.place != nil {
+				p.place.needs(needed)
 			}
 		}
 		s.mu.RUnlock()
@@ -166,25 +191,29 @@ func (k *keyNode) needs(needed map[any]bool) {
 	if v == nil {
 		return
 	}
-	project := func(n *projectNode) {
-		if needed[n] = true; n.value.Load() != nil {
-			needed[n.value.Load().org] = true
-		}
-	}
 	if v.org != nil {
 		needed[v.org] = true
 	}
 	if v.project != nil {
-		project(v.project)
+		v.project.needs(needed)
 	}
-	if v.user == nil {
-		return
+	if v.user != nil {
+		v.user.needs(needed)
 	}
-	needed[v.user] = true
-	if u := v.user.value.Load(); u != nil {
+}
+
+func (n *projectNode) needs(needed map[any]bool) {
+	if needed[n] = true; n.value.Load() != nil {
+		needed[n.value.Load().org] = true
+	}
+}
+
+func (n *userNode) needs(needed map[any]bool) {
+	needed[n] = true
+	if u := n.value.Load(); u != nil {
 		for _, h := range u.holdings {
 			if needed[h.org] = true; h.project != nil {
-				project(h.project)
+				h.project.needs(needed)
 			}
 		}
 	}

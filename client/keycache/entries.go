@@ -64,7 +64,7 @@ type holding struct {
 	orgID, projectID string
 	org              *orgNode
 	project          *projectNode // nil for what is held in the organization
-	role             string
+	role, by         string
 	permissions      levels
 	expires          time.Time
 }

@@ -12,10 +12,11 @@ import (
 // pairID is the SHA-256 of a public part and a secret. The secret itself is not kept.
 type pairID [32]byte
 
-// pair is what a public part and a secret are: a key, or nothing.
+// pair is what a public part and a secret are: a key, or nothing; or a person and a place.
 type pair struct {
 	id      pairID
 	key     *keyNode // nil: there is no such key
+	place   *place   // of a person
 	visited atomic.Bool
 	// Of a pair that is nothing: until when that is believed, and while how many keys had changed that it could be.
 	until   time.Time
@@ -295,7 +296,7 @@ func (t *table) userValue(position uint64, e *tenurev1.UserEntry) *userValue {
 	v := &userValue{position: position, reason: e.Reason, admin: e.InstanceAdmin}
 	for _, h := range e.Holdings {
 		held := holding{
-			orgID: h.OrgId, projectID: h.ProjectId, org: t.org(h.OrgId), role: h.Role, permissions: levels{h.OrgPermissions, h.ProjectPermissions},
+			orgID: h.OrgId, projectID: h.ProjectId, org: t.org(h.OrgId), role: h.Role, by: h.By, permissions: levels{h.OrgPermissions, h.ProjectPermissions},
 			expires: timeOf(h.ExpiresAt),
 		}
 		if h.ProjectId != "" {

@@ -102,7 +102,7 @@ func (s *Server) ResolveKey(ctx context.Context, req *tenurev1.ResolveKeyRequest
 	return res, nil
 }
 
-// ResolveUser answers all that a person is judged by.
+// ResolveUser answers all that a person is judged by, at a place if one is named.
 func (s *Server) ResolveUser(ctx context.Context, req *tenurev1.ResolveUserRequest) (*tenurev1.ResolveUserResponse, error) {
 	if _, err := s.authorize(ctx, nil, nil); err != nil {
 		return nil, err
@@ -118,5 +118,16 @@ func (s *Server) ResolveUser(ctx context.Context, req *tenurev1.ResolveUserReque
 	}
 	res := &tenurev1.ResolveUserResponse{Position: uint64(c.state.Position), Token: c.token, User: invalidation.UserEntry(c.state, u)}
 	res.Projects, res.Orgs = invalidation.About(c.state, nil, res.User)
+	if req.OrgId == "" && req.ProjectId == "" {
+		return res, nil
+	}
+	at, err := c.state.PlaceTarget(domain.OrgID(req.OrgId), domain.ProjectID(req.ProjectId))
+	if err != nil {
+		return nil, err
+	}
+	res.Orgs = append(res.Orgs, invalidation.OrgEntry(at[0].Place.Org))
+	if p := at[0].Place.Project; p != nil {
+		res.Projects = append(res.Projects, invalidation.ProjectEntry(p))
+	}
 	return res, nil
 }

@@ -63,7 +63,7 @@ func UserEntry(s *domain.State, u *domain.User) *tenurev1.UserEntry {
 		e.Reason = string(domain.UserErased)
 	}
 	for _, h := range s.Holdings(u.ID) {
-		held := &tenurev1.Holding{OrgId: string(h.Org), ProjectId: string(h.Project), Role: string(h.Role), ExpiresAt: timestamp(h.ExpiresAt)}
+		held := &tenurev1.Holding{OrgId: string(h.Org), ProjectId: string(h.Project), Role: string(h.Role), By: string(h.By), ExpiresAt: timestamp(h.ExpiresAt)}
 		held.OrgPermissions, held.ProjectPermissions = levels(s, h.Set)
 		e.Holdings = append(e.Holdings, held)
 	}

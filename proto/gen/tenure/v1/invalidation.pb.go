@@ -431,8 +431,11 @@ type Holding struct {
 	OrgPermissions     []string               `protobuf:"bytes,4,rep,name=org_permissions,json=orgPermissions,proto3" json:"org_permissions,omitempty"`
 	ProjectPermissions []string               `protobuf:"bytes,5,rep,name=project_permissions,json=projectPermissions,proto3" json:"project_permissions,omitempty"`
 	ExpiresAt          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// What gives it: ORG_ROLE, ORG_GROUP, PROJECT_OVERRIDE or PROJECT_GROUP. MEMBER_SUSPENDED: the membership is suspended, and nothing is
+	// held in the organization.
+	By            string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Holding) Reset() {
@@ -505,6 +508,13 @@ func (x *Holding) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *Holding) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 type WatchInvalidationsRequest struct {
@@ -880,8 +890,11 @@ func (x *ResolveKeyResponse) GetOrgs() []*OrgEntry {
 }
 
 type ResolveUserRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	UserId string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// A place that is asked about, whose entries are wanted as well: an organization or a project.
+	OrgId         string `protobuf:"bytes,2,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ProjectId     string `protobuf:"bytes,3,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -923,13 +936,28 @@ func (x *ResolveUserRequest) GetUserId() string {
 	return ""
 }
 
+func (x *ResolveUserRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ResolveUserRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
 type ResolveUserResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      uint64                 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
-	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
-	User          *UserEntry             `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	Projects      []*ProjectEntry        `protobuf:"bytes,4,rep,name=projects,proto3" json:"projects,omitempty"`
-	Orgs          []*OrgEntry            `protobuf:"bytes,5,rep,name=orgs,proto3" json:"orgs,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position uint64                 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	Token    string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	User     *UserEntry             `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// All that the user names, and the place.
+	Projects      []*ProjectEntry `protobuf:"bytes,4,rep,name=projects,proto3" json:"projects,omitempty"`
+	Orgs          []*OrgEntry     `protobuf:"bytes,5,rep,name=orgs,proto3" json:"orgs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1033,7 +1061,7 @@ const file_tenure_v1_invalidation_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12%\n" +
 	"\x0einstance_admin\x18\x03 \x01(\bR\rinstanceAdmin\x12.\n" +
-	"\bholdings\x18\x04 \x03(\v2\x12.tenure.v1.HoldingR\bholdings\"\xe8\x01\n" +
+	"\bholdings\x18\x04 \x03(\v2\x12.tenure.v1.HoldingR\bholdings\"\xf8\x01\n" +
 	"\aHolding\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1d\n" +
 	"\n" +
@@ -1042,7 +1070,8 @@ const file_tenure_v1_invalidation_proto_rawDesc = "" +
 	"\x0forg_permissions\x18\x04 \x03(\tR\x0eorgPermissions\x12/\n" +
 	"\x13project_permissions\x18\x05 \x03(\tR\x12projectPermissions\x129\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\";\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
+	"\x02by\x18\a \x01(\tR\x02by\";\n" +
 	"\x19WatchInvalidationsRequest\x12\x1e\n" +
 	"\x05token\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05token\"\x85\x02\n" +
 	"\x1aWatchInvalidationsResponse\x12\x14\n" +
@@ -1071,9 +1100,12 @@ const file_tenure_v1_invalidation_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\v2\x13.tenure.v1.KeyEntryR\x03key\x12(\n" +
 	"\x04user\x18\x04 \x01(\v2\x14.tenure.v1.UserEntryR\x04user\x123\n" +
 	"\bprojects\x18\x05 \x03(\v2\x17.tenure.v1.ProjectEntryR\bprojects\x12'\n" +
-	"\x04orgs\x18\x06 \x03(\v2\x13.tenure.v1.OrgEntryR\x04orgs\"K\n" +
+	"\x04orgs\x18\x06 \x03(\v2\x13.tenure.v1.OrgEntryR\x04orgs\"\xc3\x01\n" +
 	"\x12ResolveUserRequest\x125\n" +
-	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\"\xcf\x01\n" +
+	"\auser_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06userId\x126\n" +
+	"\x06org_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x05orgId\x12>\n" +
+	"\n" +
+	"project_id\x18\x03 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tprojectId\"\xcf\x01\n" +
 	"\x13ResolveUserResponse\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12(\n" +

@@ -52,7 +52,7 @@ type InvalidationServiceClient interface {
 	// ResolveKey answers everything that VerifyKey judges a secret by, so that the caller can judge it again without asking. Answers
 	// unavailable rather than an old truth when the log can't be reached.
 	ResolveKey(context.Context, *v1.ResolveKeyRequest) (*v1.ResolveKeyResponse, error)
-	// ResolveUser answers everything that Check judges a person by. Errors: not_found USER_UNKNOWN.
+	// ResolveUser answers everything that Check judges a person by, and a place. Errors: not_found, if there is no such person or place.
 	ResolveUser(context.Context, *v1.ResolveUserRequest) (*v1.ResolveUserResponse, error)
 }
 
@@ -128,7 +128,7 @@ type InvalidationServiceHandler interface {
 	// ResolveKey answers everything that VerifyKey judges a secret by, so that the caller can judge it again without asking. Answers
 	// unavailable rather than an old truth when the log can't be reached.
 	ResolveKey(context.Context, *v1.ResolveKeyRequest) (*v1.ResolveKeyResponse, error)
-	// ResolveUser answers everything that Check judges a person by. Errors: not_found USER_UNKNOWN.
+	// ResolveUser answers everything that Check judges a person by, and a place. Errors: not_found, if there is no such person or place.
 	ResolveUser(context.Context, *v1.ResolveUserRequest) (*v1.ResolveUserResponse, error)
 }
 
