@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -18,13 +17,15 @@ import (
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/invalidation"
-	"github.com/tenurehq/tenure/projections/projectionstest"
 	"github.com/tenurehq/tenure/projections/redis/layout"
 	"github.com/tenurehq/tenure/projections/runner"
 	"github.com/tenurehq/tenure/tests/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A client of a cluster closes connections that it replaces some seconds later.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
@@ -144,16 +145,6 @@ func until(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// longest is the history with the most messages.
-func longest(t testing.TB) (longest []eventstore.Folded) {
-	for _, h := range projectionstest.Histories(t) {
-		if len(h) > len(longest) {
-			longest = h
-		}
-	}
-	return longest
-}
-
 // entriesOf are the entries of a state by their names, without versions.
 func entriesOf(l layout.Layout, s *domain.State) map[string]string {
 	list := map[string]string{}
@@ -216,5 +207,3 @@ func chained(t testing.TB, l layout.Layout, s *redistest.Server) (entries int) {
 	}
 	return entries
 }
-
-var _ = fmt.Sprint

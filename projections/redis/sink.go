@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// changesMost is how many changes one script writes: Redis does nothing else meanwhile.
+	// changesMost is how many changes one script writes at most: Redis does nothing else meanwhile.
 	changesMost = 100
 	// scriptsMost is how many scripts are on their way at once.
 	scriptsMost = 64
@@ -37,8 +37,8 @@ type sink struct {
 	logID  string
 	state  func() *domain.State
 	logger *slog.Logger
-	// kept is about how many entries a stream keeps at most.
-	kept int
+	// most is how many changes one script writes, kept about how many entries a stream keeps.
+	most, kept int
 
 	generation, builds atomic.Int64 // ever, and here
 
@@ -57,7 +57,7 @@ type claim struct {
 }
 
 func newSink(conn *connection, l layout.Layout, logID string, state func() *domain.State, logger *slog.Logger) *sink {
-	return &sink{conn: conn, layout: l, logID: logID, state: state, kept: 100_000, logger: logger,
+	return &sink{conn: conn, layout: l, logID: logID, state: state, most: changesMost, kept: 100_000, logger: logger,
 		knows: make([]bool, l.Partitions), claims: make([]claim, l.Partitions)}
 }
 
@@ -189,7 +189,7 @@ func (w *writer) fill(ctx context.Context, p int, o op) error {
 
 func (w *writer) take(p int, o op) {
 	d := &w.drafts[p]
-	if d.ops = append(d.ops, o); len(d.ops) == changesMost {
+	if d.ops = append(d.ops, o); len(d.ops) >= w.most {
 		w.cut(p)
 	}
 }

@@ -50,6 +50,7 @@ var groups = []group{
 	{"replay", replay},
 	{"cluster", cluster},
 	{"readmodels", readModels},
+	{"redis", redisGroup},
 	// These share a server, which stays until the end and is large.
 	{"durable", durable},
 	{"api", api},

@@ -53,7 +53,7 @@ func New(settings ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Settings: settings, dir: dir}
-	if s.port, err = freePort(); err == nil {
+	if s.port, err = FreePort(); err == nil {
 		err = s.Start()
 	}
 	if err != nil {
@@ -67,8 +67,8 @@ var ports struct {
 	given map[int]bool
 }
 
-// freePort answers a port that nobody listens on, and that another one 10000 above is free for the bus of a cluster.
-func freePort() (int, error) {
+// FreePort answers a port that nobody listens on, nor on the one 10000 above, which a cluster uses.
+func FreePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	for range 100 {

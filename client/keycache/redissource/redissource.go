@@ -112,7 +112,7 @@ func (f *following) begin(ctx context.Context, prefix, token string) error {
 		return ErrNotReady
 	}
 	if v := found[layout.LayoutVersion]; v != layout.Version {
-		return fmt.Errorf("Redis is laid out as of version %q, and this program reads %s: upgrade the older one of it and Tenure", v, layout.Version)
+		return fmt.Errorf("what is in Redis is laid out as of version %q, and this program reads %s: upgrade the older one of it and Tenure", v, layout.Version)
 	}
 	f.epoch = found[layout.LayoutEpoch]
 	f.layout.Partitions, _ = strconv.Atoi(found[layout.LayoutPartitions])

@@ -22,7 +22,9 @@ func (a *App) startRedis() error {
 		Log: runner.Log{
 			ID: a.Engine.State().Instance.LogID, Open: a.follow, End: func() domain.Position { return a.Engine.State().Position },
 		},
-		Lost:  func(err error) bool { return errors.Is(err, engine.ErrShorterLog) || errors.Is(err, engine.ErrOtherLog) },
+		Lost: func(err error) bool {
+			return errors.Is(err, engine.ErrShorterLog) || errors.Is(err, engine.ErrOtherLog)
+		},
 		State: a.Engine.State, Age: a.Engine.SinceContact, Logger: a.cfg.Logger,
 	})
 	if err != nil {
