@@ -221,7 +221,7 @@ func TestNoScheduleBringsBackAKey(t *testing.T) {
 	for _, m := range projectionstest.Random(t, 300) {
 		states = append(states, m.After)
 	}
-	const rounds = 120
+	const rounds = 60
 	for range rounds {
 		wrong := schedule(t, states, func(h *hostile) verifier {
 			return real{newCache(Config{MaxKeys: 1000, MaxStale: time.Minute, KeepUnknown: time.Minute, Questions: 1000}, h)}

@@ -19,6 +19,7 @@ type late struct {
 	tenurev1connect.UnimplementedInvalidationServiceHandler
 	written chan time.Time // when each message was true
 	arrive  chan struct{}
+	over    chan struct{} // closed at the end
 }
 
 func (l late) WatchInvalidations(ctx context.Context, _ *tenurev1.WatchInvalidationsRequest, stream *connect.ServerStream[tenurev1.WatchInvalidationsResponse]) error {
@@ -26,7 +27,11 @@ func (l late) WatchInvalidations(ctx context.Context, _ *tenurev1.WatchInvalidat
 	const age = 3 * time.Millisecond
 	for {
 		now := time.Now()
-		l.written <- now.Add(-age)
+		select {
+		case l.written <- now.Add(-age):
+		case <-l.over:
+			return nil
+		}
 		<-l.arrive
 		m := &tenurev1.WatchInvalidationsResponse{Position: 1, Token: "token", Age: durationpb.New(age), Elapsed: durationpb.New(now.Sub(began))}
 		if err := stream.Send(m); err != nil || ctx.Err() != nil {
@@ -38,7 +43,7 @@ func (l late) WatchInvalidations(ctx context.Context, _ *tenurev1.WatchInvalidat
 // What arrives late is known to be old, however late, without any two clocks that agree. Fails if the time of arrival counts: tried.
 func TestWatchKnowsWhatIsOld(t *testing.T) {
 	t.Parallel()
-	l := late{written: make(chan time.Time), arrive: make(chan struct{})}
+	l := late{written: make(chan time.Time), arrive: make(chan struct{}), over: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.Handle(tenurev1connect.NewInvalidationServiceHandler(l))
 	server := httptest.NewServer(mux)
@@ -57,10 +62,7 @@ func TestWatchKnowsWhatIsOld(t *testing.T) {
 			t.Errorf("message %d was true at %s and is believed to be so at %s", i, written, n.Current)
 		}
 	}
+	close(l.over)
 	cancel()
-	select {
-	case <-l.written:
-		l.arrive <- struct{}{}
-	case <-ended:
-	}
+	<-ended
 }
