@@ -129,14 +129,18 @@ func concerned(before, after *domain.State) map[domain.UserID]struct{} {
 		}
 	}
 	for c := range before.Admins().Changes(after.Admins()) {
-		add(c.Key)
+		if c.Had != c.Has {
+			add(c.Key)
+		}
 	}
 	for c := range before.Orgs().Changes(after.Orgs()) {
 		if c.Old == nil || c.Old == c.New {
 			continue // who is in a new organization has another account
 		}
 		for m := range c.Old.Members.Changes(c.New.Members) {
-			add(m.Key)
+			if m.Had != m.Has || m.Old.Grant != m.New.Grant || m.Old.Suspended != m.New.Suspended || !slices.Equal(m.Old.Groups, m.New.Groups) {
+				add(m.Key)
+			}
 		}
 		for r := range c.Old.Roles.Changes(c.New.Roles) {
 			if r.Had && r.Old != r.New {
@@ -156,7 +160,9 @@ func concerned(before, after *domain.State) map[domain.UserID]struct{} {
 			was = &domain.Project{Org: c.New.Org}
 		}
 		for o := range was.Overrides.Changes(c.New.Overrides) {
-			add(o.Key)
+			if o.Had != o.Has || o.Old != o.New {
+				add(o.Key)
+			}
 		}
 		if was.Org != c.New.Org {
 			for id := range was.Overrides.All() {

@@ -51,6 +51,7 @@ var groups = []group{
 	{"cluster", cluster},
 	{"readmodels", readModels},
 	{"redis", redisGroup},
+	{"keycache", keycaches},
 	// These share a server, which stays until the end and is large.
 	{"durable", durable},
 	{"api", api},
