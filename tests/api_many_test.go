@@ -15,7 +15,7 @@ import (
 )
 
 // apiMany is how many entries the lists of a tenant must be complete with: more than two pages.
-var apiMany = soak(2_500, 10_000)
+var apiMany = soak(2_100, 10_000)
 
 // bulk gives n commands to the engine, many at a time, so that they share commits.
 func (s *apiServer) bulk(t testing.TB, n int, command func(i int) domain.Command) {

@@ -77,7 +77,7 @@ var faultLevels = []struct {
 
 func faultReadYourWrites(t *testing.T, f *faultServers) {
 	stale := 0
-	const rounds = 120
+	const rounds = 60
 	for round := range rounds {
 		writer, reader := f.apis[round%2], f.apis[(round+1)%2]
 		ctx := processContext(t)
@@ -106,7 +106,7 @@ func faultReadYourWrites(t *testing.T, f *faultServers) {
 // faultBuildOnWrites gives one server commands that need what another just wrote. Commands need no token: nothing is refused
 // before the server has looked whether it is behind.
 func faultBuildOnWrites(t *testing.T, f *faultServers) {
-	for round := range 100 {
+	for round := range 50 {
 		writer, other := f.apis[round%2], f.apis[(round+1)%2]
 		made := again(t, func() (*tenurev1.CreateOrgResponse, error) {
 			return writer.orgs.CreateOrg(processContext(t), &tenurev1.CreateOrgRequest{Name: fmt.Sprintf("build on me %d", round)})
@@ -122,7 +122,7 @@ func faultRevocations(t *testing.T, f *faultServers) {
 	org := again(t, func() (*tenurev1.CreateOrgResponse, error) {
 		return f.apis[0].orgs.CreateOrg(ctx, &tenurev1.CreateOrgRequest{Name: "keyholders"})
 	})
-	for round := range 40 {
+	for round := range 24 {
 		writer, reader := f.apis[round%2], f.apis[(round+1)%2]
 		key := again(t, func() (*tenurev1.CreateKeyResponse, error) {
 			return writer.keys.CreateKey(ctx, &tenurev1.CreateKeyRequest{OrgId: org.Org.Id})

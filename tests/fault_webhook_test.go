@@ -195,7 +195,9 @@ func TestWebhookIsSignedAndFiltered(t *testing.T) {
 	if _, err := h.api.projects.DeleteProject(processContext(t), &tenurev1.DeleteProjectRequest{ProjectId: project, Reason: "words of a person"}); err != nil {
 		t.Fatal(err)
 	}
+	// Several are sent at once, in any order.
 	r.untilType(t, "ProjectDeleted")
+	r.untilType(t, "ProjectCreated")
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		t.Fatal(err)

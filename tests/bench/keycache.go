@@ -119,7 +119,7 @@ func keycaches(s sizes) []row {
 	both := closedLoopFast(2, s.round, hit)
 	rows := []row{
 		within(row{What: "a key verified from memory, beyond one SHA-256", Figure: (times[0] - times[1]) / 1000, Unit: "us", Note: fmt.Sprintf("%.2f us in all, SHA-256 %.2f us", times[0]/1000, times[1]/1000)}, 1),
-		within(row{What: "  allocations", Figure: allocs, Unit: "each"}, 0),
+		within(row{What: "  allocations", Figure: allocs, Unit: "allocations"}, 0),
 		{What: "  by two callers", Figure: both, Unit: "/s", Bar: ">= 1000000 /s", Missed: both < 1_000_000},
 		{What: fmt.Sprintf("cold start of %s keys, 256 callers", number(float64(len(p.ids)))), Figure: float64(len(p.ids)) / cold, Unit: "keys/s",
 			Note: fmt.Sprintf("%d questions, 16 at once", questions)},

@@ -39,7 +39,7 @@ func redisGroup(s sizes) (rows []row) {
 // keepingRedis is how many changes a second the projector writes of a log that it finds, its reading and folding included.
 func keepingRedis(s sizes, server *redistest.Server, client rueidis.Client) []row {
 	ctx := context.Background()
-	l := newAuditLog(s, s.audited/10)
+	l := newAuditLog(s, max(3000, s.audited/10))
 	defer l.close()
 	var payloads []string
 	var first *domain.State
