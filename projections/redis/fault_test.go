@@ -356,8 +356,8 @@ func TestTrimming(t *testing.T) {
 	conform(t, four, l.state(), s)
 }
 
-// What is told of how new it is, is told in the order that makes it true. Fails if the state is read before its age, if the age is not
-// taken off, and if as_of is written behind an older position than the state's: tried each.
+// What is told of how new it is, is told in the order that makes it true. Fails if the state is read before its age, and if as_of is
+// written behind an older position than the state's: tried both.
 func TestHeartbeatIsNeverTooNew(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
