@@ -147,6 +147,7 @@ func keycaches(s sizes) []row {
 	answered := time.Now()
 	last := len(p.ids) - 1
 	for verify(cache, last).Reason != string(domain.OrgSuspended) {
+		time.Sleep(20 * time.Microsecond)
 	}
 	rows = append(rows, within(row{
 		What: fmt.Sprintf("an organization with %s keys suspended, effect after the answer", number(float64(len(p.ids)))), Figure: time.Since(answered).Seconds() * 1000, Unit: "ms",
@@ -190,6 +191,8 @@ func (p *planed) effects(c *keycache.Cache, from, n int) (p50, p99 float64) {
 			if a, err := c.Verify(ctx, "", secret, "", netip.Addr{}); err == nil && fits(a) {
 				break
 			}
+			// Server and cache are one process here: who spins keeps the other from its connections.
+			time.Sleep(20 * time.Microsecond)
 		}
 		took = append(took, time.Since(answered).Seconds()*1000)
 	}
