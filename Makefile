@@ -3,7 +3,7 @@
 
 # The log's tests wait for the disk with a deadline, so they run first and alone; ./... then takes their result as it is.
 # tenure_next builds the version after this one, for what happens between two formats of the log.
-# The SQL engine of the embedded read models is C turned into Go: the race detector finds nothing in it, and slows it most of all.
+# The race detector leaves out the SQL engine of the embedded read models: C turned into Go, which is not ours and takes most of the time.
 race := -race -gcflags=modernc.org/sqlite/lib=-race=false
 
 test:

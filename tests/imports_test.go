@@ -35,7 +35,7 @@ var mayImport = map[string]struct {
 	"projections/audit": {"a projection reads the log's events", []string{
 		"domain", "eventstore", "projections", "projections/readmodel", "projections/runner", events, api,
 	}},
-	"projections/invalidation": {"what a commit changes for caches", []string{"domain", "projections", api}},
+	"projections/invalidation": {"what a commit changes for caches", []string{"domain", "eventstore", "projections", "projections/runner", api}},
 	"projections/feed": {"a projection publishes the audit's view of events", []string{
 		"domain", "eventstore", "projections", "projections/audit", events, api,
 	}},

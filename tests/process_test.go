@@ -36,7 +36,7 @@ var processBinary = sync.OnceValues(func() (string, error) {
 	return processBuild("race", "-race", "-gcflags=modernc.org/sqlite/lib=-race=false")
 })
 
-// processCommand builds the program once without it, for those who call it as a command: it starts five times as fast.
+// processCommand builds the program once without it, for those who call it as a command: it starts sooner.
 var processCommand = sync.OnceValues(func() (string, error) { return processBuild("plain") })
 
 var processMakeDir = sync.OnceValues(func() (string, error) {

@@ -2,6 +2,7 @@ package keycache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -22,6 +23,42 @@ func withKey(ctx context.Context, key string) (context.Context, connect.CallInfo
 	return ctx, info
 }
 
+// fresh tells whether what is known is new enough to answer from memory. If it is not and the cache fails closed, that is ErrStale.
+func (c *Cache) fresh(now time.Time) (bool, error) {
+	if int64(now.Sub(c.began))-c.current.Load() <= int64(c.cfg.MaxStale) {
+		return true, nil
+	}
+	c.counters.stale.Add(1)
+	if c.cfg.FailClosed {
+		return false, fmt.Errorf("%w: %s", ErrStale, c.Age().Round(time.Millisecond))
+	}
+	return false, nil
+}
+
+// ask asks Tenure, once for all who want to know the same, until the answer stands for long enough to be judged.
+func ask[R, A any](ctx context.Context, c *Cache, id pairID, resolve func(context.Context) (R, error), judge func(R) (A, bool)) (a A, err error) {
+	for range askAgain {
+		found := c.flight.DoChan(string(id[:]), func() (any, error) {
+			// Who gives up must not take the answer from the others.
+			shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWait)
+			defer cancel()
+			return resolve(shared)
+		})
+		select {
+		case <-ctx.Done():
+			return a, ctx.Err()
+		case result := <-found:
+			if result.Err != nil {
+				return a, result.Err
+			}
+			if a, known := judge(result.Val.(R)); known {
+				return a, nil
+			}
+		}
+	}
+	return a, errors.New("keycache: it changes faster than Tenure can be asked; try again")
+}
+
 // resolved is what a pair was found to be: a key, or nothing.
 type resolved struct {
 	key *keyNode
@@ -29,34 +66,15 @@ type resolved struct {
 	kept bool
 }
 
-// ask asks Tenure about a pair, once for all who want to know, and keeps the answer if it may.
-func (c *Cache) ask(ctx context.Context, id pairID, public, secret, environment string, from netip.Addr) (Answer, error) {
-	for range askAgain {
-		found := c.flight.DoChan(string(id[:]), func() (any, error) {
-			// Who gives up must not take the answer from the others.
-			shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWait)
-			defer cancel()
-			return c.resolve(shared, id, public, secret)
-		})
-		var r resolved
-		select {
-		case <-ctx.Done():
-			return Answer{}, ctx.Err()
-		case result := <-found:
-			if result.Err != nil {
-				return Answer{}, result.Err
-			}
-			r = result.Val.(resolved)
-		}
+// askKey asks Tenure about a pair.
+func (c *Cache) askKey(ctx context.Context, id pairID, public, secret, environment string, from netip.Addr) (Answer, error) {
+	return ask(ctx, c, id, func(ctx context.Context) (resolved, error) { return c.resolve(ctx, id, public, secret) }, func(r resolved) (Answer, bool) {
 		if r.key == nil {
-			return unknown(environment), nil
+			return unknown(environment), true
 		}
 		now := time.Now()
 		a, known := r.key.judge(environment, from, now)
-		if !known {
-			continue // it changed since
-		}
-		if a.Valid {
+		if known && a.Valid {
 			r.key.uses.add(now)
 			if !r.kept {
 				c.usage.Lock()
@@ -64,9 +82,8 @@ func (c *Cache) ask(ctx context.Context, id pairID, public, secret, environment 
 				c.usage.Unlock()
 			}
 		}
-		return a, nil
-	}
-	return Answer{}, fmt.Errorf("keycache: the key changes faster than Tenure can be asked; try again")
+		return a, known
+	})
 }
 
 // resolve asks Tenure what a pair is.
@@ -120,7 +137,7 @@ func (c *Cache) settle(ctx context.Context, public string, ask func(context.Cont
 		case <-time.After(time.Millisecond << try):
 		}
 	}
-	return fmt.Errorf("keycache: Tenure's answer is older than what is known to have changed; try again")
+	return errors.New("keycache: Tenure's answer is older than what is known to have changed; try again")
 }
 
 // keep has an answer used, with a table or only for who asked if it must not be kept; it answers false if it is too old for either.

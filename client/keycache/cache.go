@@ -57,6 +57,8 @@ const (
 	lastReport = 2 * time.Second
 	// followAgain bounds how long a source that failed is left alone.
 	followFirst, followMost = 20 * time.Millisecond, time.Second
+	// never is a moment long before any cache began.
+	never = -1 << 62
 	// askAgain is how often a question is asked whose answer is older than what was told meanwhile.
 	askAgain = 10
 )
@@ -68,9 +70,10 @@ type Cache struct {
 	invalidations tenurev1connect.InvalidationServiceClient
 	began         time.Time
 	table         atomic.Pointer[table]
-	// current is the newest moment the source vouched for, since began; 0: none yet.
+	// current is the newest moment the source vouched for, since began.
 	current  atomic.Int64
-	started  chan struct{} // closed by the first news
+	started  chan struct{} // closed when the source first vouches for something
+	vouched  sync.Once
 	flight   singleflight.Group
 	asking   *semaphore.Weighted
 	stop     context.CancelFunc
@@ -140,6 +143,7 @@ func newCache(cfg Config, invalidations tenurev1connect.InvalidationServiceClien
 		cfg: cfg, invalidations: invalidations, began: time.Now(), started: make(chan struct{}), asking: semaphore.NewWeighted(int64(cfg.Questions)),
 		used: map[string]use{},
 	}
+	c.current.Store(never)
 	c.table.Store(newTable(0))
 	return c
 }
@@ -162,12 +166,9 @@ func (c *Cache) Stats() Stats {
 	return Stats{c.counters.hits.Load(), c.counters.misses.Load(), c.counters.questions.Load(), c.counters.resets.Load(), c.counters.stale.Load()}
 }
 
-// Age is how old what is known may be; answers are given from memory while it is at most MaxStale.
+// Age is how old what is known may be, and years while nothing is; answers are given from memory while it is at most MaxStale.
 func (c *Cache) Age() time.Duration {
-	if at := c.current.Load(); at > 0 {
-		return time.Since(c.began) - time.Duration(at)
-	}
-	return time.Since(c.began)
+	return time.Since(c.began) - time.Duration(c.current.Load())
 }
 
 // follow takes what the source tells, for as long as the cache lives. A first failure that will not pass by itself is told to failed.
@@ -210,17 +211,21 @@ func (c *Cache) take(n News) {
 	t := c.table.Load()
 	first := t.floor == 0
 	if n.Reset || first || !t.take(n.Invalidations) {
+		if n.Reset {
+			// The position can be smaller than what was told before, as of an older copy that was put back. What was vouched for then
+			// says nothing of what is kept from here on.
+			c.current.Store(never)
+		}
 		// Who still reads the old one reads what was true before this news.
-		c.table.Store(newTable(max(t.floor, n.Position)))
+		c.table.Store(newTable(n.Position))
 		c.collect(t)
 		if !first {
 			c.counters.resets.Add(1)
 		}
 	}
 	if at := int64(n.Current.Sub(c.began)); !n.Current.IsZero() && at > c.current.Load() {
-		if c.current.Swap(at) == 0 {
-			close(c.started)
-		}
+		c.current.Store(at)
+		c.vouched.Do(func() { close(c.started) })
 	}
 }
 
@@ -230,12 +235,12 @@ func (c *Cache) Verify(ctx context.Context, public, secret, environment string, 
 	now := time.Now()
 	id := idOf(public, secret)
 	from = from.Unmap()
-	if int64(now.Sub(c.began))-c.current.Load() > int64(c.cfg.MaxStale) {
-		c.counters.stale.Add(1)
-		if c.cfg.FailClosed {
-			return Answer{}, fmt.Errorf("%w: %s", ErrStale, c.Age().Round(time.Millisecond))
-		}
-		return c.ask(ctx, id, public, secret, environment, from)
+	fresh, err := c.fresh(now)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !fresh {
+		return c.askKey(ctx, id, public, secret, environment, from)
 	}
 	t := c.table.Load()
 	if p := t.get(id); p != nil {
@@ -253,7 +258,7 @@ func (c *Cache) Verify(ctx context.Context, public, secret, environment string, 
 		}
 	}
 	c.counters.misses.Add(1)
-	return c.ask(ctx, id, public, secret, environment, from)
+	return c.askKey(ctx, id, public, secret, environment, from)
 }
 
 func unknown(environment string) Answer {

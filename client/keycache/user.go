@@ -50,41 +50,21 @@ func (c *Cache) Check(ctx context.Context, userID, orgID, projectID, permission 
 	}
 	now := time.Now()
 	id := placeID(userID, orgID, projectID)
-	stale := int64(now.Sub(c.began))-c.current.Load() > int64(c.cfg.MaxStale)
-	if stale {
-		c.counters.stale.Add(1)
-		if c.cfg.FailClosed {
-			return Verdict{}, fmt.Errorf("%w: %s", ErrStale, c.Age().Round(time.Millisecond))
-		}
-	} else if p := c.table.Load().get(id); p != nil && p.place != nil {
-		if v, known := p.place.judge(permission, now); known {
-			c.counters.hits.Add(1)
-			return v, nil
-		}
+	fresh, err := c.fresh(now)
+	if err != nil {
+		return Verdict{}, err
 	}
-	if !stale {
-		c.counters.misses.Add(1)
-	}
-	for range askAgain {
-		found := c.flight.DoChan(string(id[:]), func() (any, error) {
-			// Who gives up must not take the answer from the others.
-			shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWait)
-			defer cancel()
-			return c.resolvePlace(shared, id, userID, orgID, projectID)
-		})
-		select {
-		case <-ctx.Done():
-			return Verdict{}, ctx.Err()
-		case result := <-found:
-			if result.Err != nil {
-				return Verdict{}, result.Err
-			}
-			if v, known := result.Val.(*place).judge(permission, time.Now()); known {
+	if fresh {
+		if p := c.table.Load().get(id); p != nil && p.place != nil {
+			if v, known := p.place.judge(permission, now); known {
+				c.counters.hits.Add(1)
 				return v, nil
 			}
 		}
+		c.counters.misses.Add(1)
 	}
-	return Verdict{}, errors.New("keycache: the person's rights change faster than Tenure can be asked; try again")
+	return ask(ctx, c, id, func(ctx context.Context) (*place, error) { return c.resolvePlace(ctx, id, userID, orgID, projectID) },
+		func(p *place) (Verdict, bool) { return p.judge(permission, time.Now()) })
 }
 
 func (c *Cache) resolvePlace(ctx context.Context, id pairID, userID, orgID, projectID string) (p *place, err error) {

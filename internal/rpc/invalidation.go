@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"connectrpc.com/connect"
@@ -26,19 +27,14 @@ func (s *Server) WatchInvalidations(ctx context.Context, req *tenurev1.WatchInva
 	began := time.Now()
 	c := callFrom(ctx)
 	s.Invalidations.Start(projections.Checkpoint{LogID: c.state.Instance.LogID, Position: c.state.Position, Hash: c.state.Hash})
-	// The hub may be a step behind this state, but is never in front of the log.
-	at, _ := s.Invalidations.At(c.state.Position)
-	reset := false
-	if req.Token != "" {
-		position, ok := engine.TokenPosition(req.Token)
-		if !ok {
-			return domain.Invalidf("token", domain.InvalidField, "is not a token of Tenure's; send one that an answer held, as it was")
-		}
-		from, kept := s.Invalidations.At(position)
-		if reset = !kept || tokenOf(from) != req.Token; !reset {
-			at = from
-		}
+	from, err := s.watchFrom(ctx, c.state, req.Token)
+	if err != nil {
+		return err
 	}
+	waiting, cancel := context.WithTimeout(ctx, engine.DefaultWait)
+	at, known := s.Invalidations.At(waiting, from)
+	cancel()
+	reset := !known
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for due := true; ; {
@@ -76,6 +72,21 @@ func (s *Server) WatchInvalidations(ctx context.Context, req *tenurev1.WatchInva
 		case <-moved:
 		}
 	}
+}
+
+// watchFrom is the position of a token, or else of a state. A token that is not of this log's past has none: 0.
+func (s *Server) watchFrom(ctx context.Context, state *domain.State, token string) (domain.Position, error) {
+	if token == "" {
+		return state.Position, nil
+	}
+	// This server may be behind the one that gave the token.
+	_, err := s.Engine.Await(ctx, engine.Consistency{Level: engine.AtLeast, Token: token})
+	var known *domain.Error
+	if errors.As(err, &known) && (known.Reason == engine.OtherLogToken || known.Reason == engine.LostToken) {
+		return 0, nil
+	}
+	position, _ := engine.TokenPosition(token)
+	return position, err
 }
 
 func tokenOf(at projections.Checkpoint) string { return engine.Token(at.LogID, at.Position, at.Hash) }

@@ -1,16 +1,10 @@
 package audit
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +12,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
+	"github.com/tenurehq/tenure/projections/projectionstest"
 	"github.com/tenurehq/tenure/projections/readmodel"
 	"github.com/tenurehq/tenure/projections/readmodel/readmodeltest"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
@@ -32,39 +28,14 @@ func TestMain(m *testing.M) { readmodeltest.Main(m) }
 // longLog is all golden logs, one behind the other as if they were one: every event that was ever released.
 func longLog(t *testing.T) (list []eventstore.Folded) {
 	t.Helper()
-	names, err := filepath.Glob("../../domain/testdata/golden/*/*.log")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no golden logs: ", err)
-	}
-	var latest time.Time
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		in := bufio.NewReader(f)
-		var at domain.Position
-		var parent domain.Hash
-		for {
-			n, err := binary.ReadUvarint(in)
-			if errors.Is(err, io.EOF) {
-				break
+	var latest *timestamppb.Timestamp
+	for _, log := range projectionstest.Histories(t) {
+		for _, old := range log {
+			c := old.Commit
+			if c.Time.AsTime().Before(latest.AsTime()) {
+				c.Time = latest
 			}
-			data := make([]byte, n)
-			if _, err := io.ReadFull(in, data); err != nil {
-				t.Fatal(err)
-			}
-			at++
-			c, err := eventstore.Decode(data, at, parent)
-			if err != nil {
-				t.Fatal(err)
-			}
-			parent = eventstore.HashOf(data)
-			if c.Time.AsTime().Before(latest) {
-				c.Time = list[len(list)-1].Commit.Time
-			}
-			latest = c.Time.AsTime()
+			latest = c.Time
 			for i, entry := range c.Entries {
 				// Golden logs do not say which commands they were, nor where those came from.
 				entry.CommandId = fmt.Sprintf("command-%d-%d", len(list), i)
@@ -72,7 +43,7 @@ func longLog(t *testing.T) (list []eventstore.Folded) {
 				entry.Request = &eventv1.RequestInfo{Ip: &eventv1.Sealed{Subject: entry.Actor.GetId(), Data: fmt.Append(nil, "10.0.0.", i)}}
 			}
 			m := eventstore.Folded{}
-			m.Position, m.Hash, m.Commit = domain.Position(len(list)+1), parent, c
+			m.Position, m.Hash, m.Commit = domain.Position(len(list)+1), old.Hash, c
 			list = append(list, m)
 		}
 	}

@@ -2,11 +2,13 @@ package invalidation
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -16,6 +18,19 @@ type Change struct {
 	// Key and User are entries of those; the invalidation holds the others.
 	Key  *tenurev1.KeyEntry
 	User *tenurev1.UserEntry
+}
+
+// Of are the changes of each message. What can't be told of a commit is an error, and does not end the server.
+func Of(messages []eventstore.Folded) (list [][]Change, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("what it changed for caches can't be told: %v", r)
+		}
+	}()
+	for _, m := range messages {
+		list = append(list, Changes(m.Before, m.After))
+	}
+	return list, nil
 }
 
 // Changes are the entries that one commit changed, with the states in front of it and behind it: each once, always in the same order.

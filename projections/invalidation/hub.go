@@ -2,10 +2,13 @@ package invalidation
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
+	"github.com/tenurehq/tenure/projections/runner"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
@@ -14,11 +17,10 @@ const hubKept = 100_000
 
 // Hub finds out what each commit changes, once for all who watch. It begins with the first of them.
 type Hub struct {
-	open projections.Open
-	// run starts what runs for as long as the server does.
-	begin sync.Once
-	stop  context.CancelFunc
-	ended chan struct{}
+	runner *runner.Runner
+	begin  sync.Once
+	stop   context.CancelFunc
+	ended  chan struct{}
 
 	mu    sync.Mutex
 	steps []step // by position without a gap
@@ -34,8 +36,10 @@ type step struct {
 }
 
 // NewHub makes a hub that reads a log.
-func NewHub(open projections.Open) *Hub {
-	return &Hub{open: open, moved: make(chan struct{}), ended: make(chan struct{})}
+func NewHub(log runner.Log, logger *slog.Logger) *Hub {
+	h := &Hub{moved: make(chan struct{}), ended: make(chan struct{})}
+	h.runner = &runner.Runner{Name: "invalidations", Log: log, Sink: steps{h}, States: true, Eager: true, Logger: logger}
+	return h
 }
 
 // Start begins to read behind a checkpoint, if it is the first time. The checkpoint must be of the present log.
@@ -46,7 +50,11 @@ func (h *Hub) Start(at projections.Checkpoint) {
 		h.steps = []step{{at: at}}
 		go func() {
 			defer close(h.ended)
-			h.follow(ctx, at)
+			err := h.runner.Run(ctx, runner.Forever)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.err = err
+			close(h.moved)
 		}()
 	})
 }
@@ -58,34 +66,38 @@ func (h *Hub) Close() {
 	<-h.ended
 }
 
-func (h *Hub) follow(ctx context.Context, at projections.Checkpoint) {
-	next, err := h.open(ctx, at, true)
-	for err == nil {
-		messages, failed := next(ctx, 256)
-		err = failed
-		for _, m := range messages {
-			s := step{at: projections.Checkpoint{LogID: at.LogID, Position: m.Position, Hash: m.Hash}}
-			for _, c := range Changes(m.Before, m.After) {
-				s.list = append(s.list, c.Invalidation)
-			}
-			h.add(s)
-		}
+// steps is the hub as what the log is applied to.
+type steps struct{ *Hub }
+
+// Checkpoint is the last step.
+func (h steps) Checkpoint(context.Context) (projections.Checkpoint, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.Hub.steps[len(h.Hub.steps)-1].at, nil
+}
+
+// Apply adds steps. Nobody else does.
+func (h steps) Apply(_ context.Context, from, _ projections.Checkpoint, messages []eventstore.Folded) error {
+	changes, err := Of(messages)
+	if err != nil {
+		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.err = err
-	close(h.moved)
-}
-
-func (h *Hub) add(s step) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.steps = append(h.steps, s)
-	for h.kept += len(s.list); h.kept > hubKept || len(h.steps) > hubKept; h.steps = h.steps[1:] {
-		h.kept -= len(h.steps[0].list)
+	for i, m := range messages {
+		s := step{at: projections.Checkpoint{LogID: from.LogID, Position: m.Position, Hash: m.Hash}}
+		for _, c := range changes[i] {
+			s.list = append(s.list, c.Invalidation)
+		}
+		h.Hub.steps = append(h.Hub.steps, s)
+		h.kept += len(s.list)
+	}
+	for ; h.kept > hubKept || len(h.Hub.steps) > hubKept; h.Hub.steps = h.Hub.steps[1:] {
+		h.kept -= len(h.Hub.steps[0].list)
 	}
 	close(h.moved)
 	h.moved = make(chan struct{})
+	return nil
 }
 
 // Next answers what changed behind a position, the checkpoint up to which that is all, and a channel that is closed when there is
@@ -105,8 +117,10 @@ func (h *Hub) Next(at domain.Position, most int) (list []*tenurev1.Invalidation,
 	return list, to, true, h.moved, h.err
 }
 
-// At is the checkpoint at a position, if what is behind it is kept.
-func (h *Hub) At(at domain.Position) (projections.Checkpoint, bool) {
+// At is the checkpoint at a position of the log, for which it waits. If what is behind it is not kept, or does not come in time, it
+// answers the newest checkpoint and false.
+func (h *Hub) At(ctx context.Context, at domain.Position) (projections.Checkpoint, bool) {
+	h.runner.Await(ctx, at)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	first, last := h.steps[0].at, h.steps[len(h.steps)-1].at

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
+	"github.com/tenurehq/tenure/projections/invalidation"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 )
 
@@ -148,7 +149,7 @@ func TestRandomHistories(t *testing.T) {
 	t.Parallel()
 	h := random(t, 200)
 	kinds := map[string]int{}
-	list, err := changes(h)
+	list, err := invalidation.Of(h)
 	if err != nil {
 		t.Fatal(err)
 	}

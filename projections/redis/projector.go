@@ -21,7 +21,7 @@ import (
 // Name of the projection.
 const Name = "redis"
 
-// DefaultPartitions is enough for some ten thousand changes a second.
+// DefaultPartitions lets a cluster of some servers share the work.
 const DefaultPartitions = 4
 
 const (

@@ -30,7 +30,7 @@ type moment struct {
 
 func timelineOf(t testing.TB, all []eventstore.Folded) timeline {
 	t.Helper()
-	list, err := changes(all)
+	list, err := invalidation.Of(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestTokens(t *testing.T) {
 		}
 		told += len(n.Invalidations)
 	}
-	list, err := changes(l.all[20:40])
+	list, err := invalidation.Of(l.all[20:40])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +85,7 @@ func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messa
 	if s.lowest().Position > from.Position {
 		return projections.ErrCheckpointMoved
 	}
-	list, err := changes(messages)
+	list, err := invalidation.Of(messages)
 	if err != nil {
 		return err
 	}
@@ -99,19 +98,6 @@ func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messa
 		return transient(s.conn.failed(err))
 	}
 	return nil
-}
-
-// changes are those of each message. What can't be told of a commit stops this projection, not the server.
-func changes(messages []eventstore.Folded) (list [][]invalidation.Change, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("what it changed for caches can't be told: %v", r)
-		}
-	}()
-	for _, m := range messages {
-		list = append(list, invalidation.Changes(m.Before, m.After))
-	}
-	return list, nil
 }
 
 // write writes the changes of messages.
@@ -267,9 +253,6 @@ func (s *sink) do(ctx context.Context, list []run) error {
 	if err != nil {
 		s.places = nil
 		clear(s.knows)
-		if strings.Contains(err.Error(), "equal or smaller") {
-			s.rebuild = "a stream is in front of its checkpoint"
-		}
 		return err
 	}
 	for _, r := range list {

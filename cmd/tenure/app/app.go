@@ -271,7 +271,7 @@ func (a *App) serve(ring *keyring.Ring, admin rpc.AdminKey) error {
 	registerAccessLog(metrics.Registerer(), a.access)
 	registerWebhooks(metrics.Registerer(), a.webhooks)
 	registerProjections(metrics.Registerer(), a.ReadModels, a.cfg.now)
-	hub := invalidation.NewHub(a.follow)
+	hub := invalidation.NewHub(a.readLog(), a.cfg.Logger)
 	a.closers = append(a.closers, func() error { hub.Close(); return nil })
 	api, err := rpc.NewHandler(rpc.Config{
 		Engine: a.Engine, Vault: a.vault, Personal: a.personal(), Ring: ring, Admin: admin, Throttle: edge.NewThrottle(edge.ThrottleConfig{}),

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"errors"
 
-	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/projections/redis"
 	"github.com/tenurehq/tenure/projections/redis/layout"
-	"github.com/tenurehq/tenure/projections/runner"
 )
 
 // startRedis keeps Redis current until Close, if there is one. It does not wait for it.
@@ -19,9 +17,7 @@ func (a *App) startRedis() error {
 	p, err := redis.Start(redis.Config{
 		URL: a.cfg.RedisURL, CA: a.cfg.RedisCA, Prefix: cmp.Or(a.cfg.RedisPrefix, layout.DefaultPrefix),
 		Partitions: cmp.Or(a.cfg.RedisPartitions, redis.DefaultPartitions),
-		Log: runner.Log{
-			ID: a.Engine.State().Instance.LogID, Open: a.follow, End: func() domain.Position { return a.Engine.State().Position },
-		},
+		Log:        a.readLog(),
 		Lost: func(err error) bool {
 			return errors.Is(err, engine.ErrShorterLog) || errors.Is(err, engine.ErrOtherLog)
 		},
