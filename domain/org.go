@@ -198,6 +198,10 @@ func (s *State) orgStatus(e *eventv1.Event, status Status, at moment) {
 		// It leaves room for another one.
 		o, _ := s.orgs.Get(OrgID(e.OrgIds[0]))
 		s.occupy(o.DataPlane, func(d *DataPlane) { d.Orgs = d.Orgs.Without(o.ID) })
+		for id := range o.Webhooks.All() {
+			s.webhooks = s.webhooks.Without(id)
+		}
+		s.changeOrg(e, func(o *Org) { o.Webhooks = Table[WebhookID, struct{}]{} })
 	}
 	s.changeOrg(e, func(o *Org) { o.Status, o.UpdatedAt = status, at.Time })
 }

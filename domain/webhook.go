@@ -244,11 +244,6 @@ func eventTypes(names []string) ([]string, error) {
 	return slices.Compact(slices.Sorted(slices.Values(names))), nil
 }
 
-// Sends tells whether the webhook is for events of a type, and sends.
-func (w *Webhook) Sends(eventType string) bool {
-	return w.Disabled == "" && (len(w.EventTypes) == 0 || slices.Contains(w.EventTypes, eventType))
-}
-
 func (s *State) webhookCreated(e *eventv1.Event, body *eventv1.WebhookCreated, at moment) {
 	w := &Webhook{
 		ID: WebhookID(body.WebhookId), Org: OrgID(e.OrgIds[0]), URL: body.Url, Description: body.Description, EventTypes: body.EventTypes,
@@ -285,7 +280,9 @@ func (s *State) webhookSecretRotated(body *eventv1.WebhookSecretRotated, at mome
 
 func (s *State) webhookDeleted(e *eventv1.Event, body *eventv1.WebhookDeleted) {
 	id := WebhookID(body.WebhookId)
-	s.editWebhook(body.WebhookId, func(*Webhook) {})
+	if !s.webhooks.Has(id) {
+		panic(misfit("webhook " + body.WebhookId))
+	}
 	s.webhooks = s.webhooks.Without(id)
 	s.changeOrg(e, func(o *Org) { o.Webhooks = o.Webhooks.Without(id) })
 }

@@ -109,18 +109,12 @@ func TestWebhookSecrets(t *testing.T) {
 	}
 }
 
-// Fails if a disabled one sends, or one without types sends nothing: tried.
-func TestWebhookSends(t *testing.T) {
+// An organization that is deleted takes its webhooks with it. Fails if they stay: tried.
+func TestDeletedOrgLeavesNoWebhook(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		w    domain.Webhook
-		want bool
-	}{
-		{domain.Webhook{}, true}, {domain.Webhook{EventTypes: words("A KeyRevoked")}, true}, {domain.Webhook{EventTypes: words("A B")}, false},
-		{domain.Webhook{Disabled: domain.WebhookGone}, false},
-	} {
-		if got := c.w.Sends("KeyRevoked"); got != c.want {
-			t.Errorf("%+v sends it: %t", c.w, got)
-		}
+	s := given(t, hook("whk"), hook("other"), domain.DeleteOrg{ID: "acme", Cascade: true})
+	o, _ := s.Org("acme")
+	if n, held := s.Webhooks().Len(), o.Webhooks.Len(); n > 0 || held > 0 {
+		t.Errorf("%d webhooks are left, and %d of it", n, held)
 	}
 }

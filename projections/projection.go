@@ -5,6 +5,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
@@ -30,6 +31,18 @@ var (
 	// ErrCheckpointMoved is returned by Apply when the checkpoint is not where the caller left it: somebody else applies too.
 	ErrCheckpointMoved = errors.New("another runner moved the checkpoint")
 )
+
+// Pause waits, and answers false if ctx ended first.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
 
 // Sink is what a runner applies the log to.
 type Sink interface {

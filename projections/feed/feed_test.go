@@ -292,8 +292,7 @@ func TestRetentionLosesNoCheckpoint(t *testing.T) {
 	}
 }
 
-// A stream that was deleted is filled again from the log, and one that lost its end goes on at what it has. Fails if the record is
-// believed: tried.
+// A stream that was deleted is filled again from the log. Fails if the record is believed: tried.
 func TestDeletedStreamIsFilledAgain(t *testing.T) {
 	t.Parallel()
 	conn, l := natstest.Single(t), newLog(100)

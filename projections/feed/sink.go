@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,8 @@ import (
 type Sink struct {
 	cfg Config
 	js  jetstream.JetStream
+
+	settled atomic.Bool // the stream has this server's settings
 
 	mu   sync.Mutex
 	head *head // as Apply left it, nil if it must be read
@@ -82,6 +85,20 @@ func (s *Sink) Checkpoint(ctx context.Context) (projections.Checkpoint, error) {
 	return h.checkpoint, err
 }
 
+// stream is the stream as it is now. Its settings are given once by each server: those that stand by look at it all the time.
+func (s *Sink) stream(ctx context.Context) (jetstream.Stream, error) {
+	if s.settled.Load() {
+		if stream, err := s.js.Stream(ctx, StreamName); !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return stream, err
+		}
+	}
+	stream, err := s.cfg.ensureStream(ctx, s.js)
+	if err == nil {
+		s.settled.Store(true)
+	}
+	return stream, err
+}
+
 // read asks the leader of the stream where it ends.
 func (s *Sink) read(ctx context.Context) (h head, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
@@ -100,7 +117,7 @@ func (s *Sink) read(ctx context.Context) (h head, err error) {
 	if err != nil {
 		return h, err
 	}
-	stream, err := s.cfg.ensureStream(ctx, s.js)
+	stream, err := s.stream(ctx)
 	if err != nil {
 		return h, err
 	}

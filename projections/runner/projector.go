@@ -103,7 +103,7 @@ func (r *Projector) Close() {
 
 // keep opens the live generation and follows when another server switches to another one.
 func (r *Projector) keep() {
-	for wait := time.Duration(0); pause(r.ctx, wait); wait = time.Second {
+	for wait := time.Duration(0); projections.Pause(r.ctx, wait); wait = time.Second {
 		if err := r.look(); err != nil && r.ctx.Err() == nil {
 			r.mu.Lock()
 			first := r.trouble == nil || r.trouble.Error() != err.Error()
@@ -242,7 +242,7 @@ func (r *Projector) Await(ctx context.Context, at domain.Position) (*readmodel.M
 	for {
 		n, err := r.current()
 		if n == nil {
-			if r.ctx.Err() == nil && pause(ctx, 20*time.Millisecond) {
+			if r.ctx.Err() == nil && projections.Pause(ctx, 20*time.Millisecond) {
 				continue
 			}
 			return nil, unavailable("read model %q can't be opened now; try again", r.Name()).Because(err)
@@ -255,7 +255,7 @@ func (r *Projector) Await(ctx context.Context, at domain.Position) (*readmodel.M
 		if ok {
 			return n.model, nil
 		}
-		if again, _ := r.current(); (again != n || n.ctx.Err() != nil) && ctx.Err() == nil && pause(ctx, time.Millisecond) {
+		if again, _ := r.current(); (again != n || n.ctx.Err() != nil) && ctx.Err() == nil && projections.Pause(ctx, time.Millisecond) {
 			continue // another took its place
 		}
 		s, _ := n.Status()

@@ -146,7 +146,7 @@ func (r *Runner) Run(ctx context.Context, to domain.Position) error {
 			r.Logger.Error("a projection stopped", "projection", r.Name, "position", after.Position, "error", err)
 			return err
 		}
-		if !pause(ctx, wait) {
+		if !projections.Pause(ctx, wait) {
 			return ctx.Err()
 		}
 	}
@@ -275,7 +275,7 @@ func (r *Runner) standBy(ctx context.Context, to domain.Position) error {
 		if time.Since(still) > takeOver || c.Position >= to {
 			return nil
 		}
-		if !pause(ctx, standbyEvery) {
+		if !projections.Pause(ctx, standbyEvery) {
 			return ctx.Err()
 		}
 	}
@@ -315,17 +315,6 @@ func (r *Runner) Await(ctx context.Context, at domain.Position) (domain.Position
 		if s.Phase == Stopped {
 			return s.Position, false
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

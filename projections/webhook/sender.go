@@ -97,7 +97,7 @@ func Start(ctx context.Context, cfg Config) (*Sender, error) {
 	}
 	s := &Sender{cfg: cfg, js: js, http: cfg.client()}
 	ctx, cancel := context.WithTimeout(ctx, question)
-	_, _ = cfg.ensureStream(ctx, js) // it is tried again
+	_ = cfg.ensureStream(ctx, js) // it is tried again
 	cancel()
 	ctx, cancel = context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -127,7 +127,7 @@ func (s *Sender) Test(ctx context.Context, w *domain.Webhook) (id string, err er
 
 // run keeps a worker for each webhook that sends.
 func (s *Sender) run(ctx context.Context) {
-	if !s.retry(ctx, "the stream", func(ctx context.Context) error { _, err := s.cfg.ensureStream(ctx, s.js); return err }) {
+	if !s.retry(ctx, "the stream", func(ctx context.Context) error { return s.cfg.ensureStream(ctx, s.js) }) {
 		return
 	}
 	if !s.retry(ctx, "cleaning", func(ctx context.Context) error { return s.clean(ctx) }) {
@@ -152,7 +152,7 @@ func (s *Sender) run(ctx context.Context) {
 			return
 		case <-moved:
 		}
-		if !pause(ctx, lookEvery) {
+		if !projections.Pause(ctx, lookEvery) {
 			return
 		}
 	}
@@ -190,21 +190,27 @@ func (s *Sender) start(ctx context.Context, webhook *domain.Webhook) *worker {
 	go func() {
 		defer close(w.ended)
 		var both sync.WaitGroup
-		slots := make(chan struct{}, concurrency)
-		both.Go(func() { s.consume(ctx, webhook.ID, slots, feed.StreamName, s.cfg.feedConsumer(webhook)) })
-		both.Go(func() { s.consume(ctx, webhook.ID, slots, StreamName, s.cfg.againConsumer(webhook)) })
+		both.Go(func() { s.consume(ctx, webhook.ID, feed.StreamName, s.cfg.feedConsumer(webhook)) })
+		both.Go(func() { s.consume(ctx, webhook.ID, StreamName, s.cfg.againConsumer(webhook)) })
 		both.Wait()
 	}()
 	return w
 }
 
-// consume sends what comes, with as many at a time as there are slots.
-func (s *Sender) consume(ctx context.Context, id domain.WebhookID, slots chan struct{}, stream string, cfg jetstream.ConsumerConfig) {
+// consume sends what comes, so many at a time.
+func (s *Sender) consume(ctx context.Context, id domain.WebhookID, stream string, cfg jetstream.ConsumerConfig) {
+	slots := make(chan struct{}, concurrency)
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	for {
 		var consumer jetstream.Consumer
 		if !s.retry(ctx, "webhook "+string(id), func(ctx context.Context) (err error) {
+			if stream == StreamName {
+				// Somebody may have deleted it meanwhile.
+				if err := s.cfg.ensureStream(ctx, s.js); err != nil {
+					return err
+				}
+			}
 			consumer, err = s.js.CreateOrUpdateConsumer(ctx, stream, cfg)
 			return err
 		}) {
@@ -233,7 +239,7 @@ func (s *Sender) consume(ctx context.Context, id domain.WebhookID, slots chan st
 				s.handle(ctx, id, m)
 			})
 		}
-		if !pause(ctx, lookEvery) {
+		if !projections.Pause(ctx, lookEvery) {
 			return
 		}
 	}
@@ -330,7 +336,13 @@ func (s *Sender) handle(ctx context.Context, id domain.WebhookID, m jetstream.Ms
 func (s *Sender) bury(ctx context.Context, id domain.WebhookID, d Delivery, what message, m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 	d.Dead = true
 	once := string(id) + "/" + meta.Stream + "/" + what.id + "/" + meta.Timestamp.Format(time.RFC3339Nano)
-	if err := s.record(ctx, id, d, what.body, once); err != nil {
+	err := s.record(ctx, id, d, what.body, once)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		// It can never be kept whole; that it was there can.
+		d.Error += " (the message is too large to be kept)"
+		err = s.record(ctx, id, d, nil, once)
+	}
+	if err != nil {
 		return errors.Join(err, m.NakWithDelay(pauseMost))
 	}
 	s.dead.Add(1)
@@ -355,19 +367,8 @@ func (s *Sender) retry(ctx context.Context, what string, do func(context.Context
 		if wait >= time.Second && ctx.Err() == nil {
 			s.cfg.Logger.Warn("webhooks wait", "for", what, "error", err)
 		}
-		if !pause(ctx, wait) {
+		if !projections.Pause(ctx, wait) {
 			return false
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

@@ -68,8 +68,9 @@ type Delivery struct {
 
 func subject(id domain.WebhookID, what string) string { return subjectPrefix + string(id) + "." + what }
 
-func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
-	return js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+// ensureStream creates the stream. One that is there stays as it is: its operator may have given it other limits, or more copies.
+func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) error {
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
 		Name:              StreamName,
 		Description:       "Tenure: attempts to send webhooks, and dead letters; not for ever",
 		Subjects:          []string{Subjects},
@@ -80,6 +81,10 @@ func (c Config) ensureStream(ctx context.Context, js jetstream.JetStream) (jetst
 		MaxMsgsPerSubject: kept,
 		Replicas:          max(c.Replicas, 1),
 	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil
+	}
+	return err
 }
 
 // consumerPrefix begins the names of consumers that are Tenure's; others are left alone.
@@ -87,10 +92,12 @@ const consumerPrefix = "tenure-webhook-"
 
 func consumerName(id domain.WebhookID) string { return consumerPrefix + string(id) }
 
-// feedConsumer is the place of a webhook in the feed, the same for all servers. It begins when the webhook was made.
+// feedConsumer is the place of a webhook in the feed, the same for all servers. It begins before the webhook was made, by whatever
+// NATS's clock may differ from Tenure's: what happened earlier is not sent.
 func (c Config) feedConsumer(w *domain.Webhook) jetstream.ConsumerConfig {
 	cfg := c.consumer(w.ID)
-	cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &w.CreatedAt
+	begin := w.CreatedAt.Add(-time.Minute)
+	cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &begin
 	cfg.FilterSubjects = []string{feed.Subject(string(w.Org), "*", ">")}
 	if len(w.EventTypes) > 0 {
 		cfg.FilterSubjects = nil

@@ -21,7 +21,7 @@ func connect(ctx context.Context, cfg Config) (broker, error) {
 			return nil, errRestoring(cfg.DataDir)
 		}
 		e, err := eventstore.StartEmbedded(eventstore.EmbeddedConfig{
-			Dir: filepath.Join(cfg.DataDir, logDir), Expendable: []string{accesslog.StreamName, feed.StreamName, webhook.StreamName}, Logger: cfg.Logger,
+			Dir: filepath.Join(cfg.DataDir, logDir), Expendable: []string{accesslog.StreamName, feed.StreamName, "KV_" + feed.CheckpointBucket, webhook.StreamName}, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, err

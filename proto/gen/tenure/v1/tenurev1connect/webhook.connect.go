@@ -86,7 +86,7 @@ type WebhookServiceClient interface {
 	// RedeliverWebhook sends dead letters again, with the ids they had: one, or all of them. Errors: not_found WEBHOOK_NOT_FOUND or
 	// DEAD_LETTER_NOT_FOUND, failed_precondition FEED_OFF, unavailable DELIVERIES_UNAVAILABLE.
 	RedeliverWebhook(context.Context, *v1.RedeliverWebhookRequest) (*v1.RedeliverWebhookResponse, error)
-	// TestWebhook sends a message of the type tenure.Test; ListWebhookDeliveries tells what became of it. Errors: not_found
+	// TestWebhook sends a message of the type Test; ListWebhookDeliveries tells what became of it. Errors: not_found
 	// WEBHOOK_NOT_FOUND, failed_precondition FEED_OFF, WEBHOOK_DISABLED, unavailable DELIVERIES_UNAVAILABLE.
 	TestWebhook(context.Context, *v1.TestWebhookRequest) (*v1.TestWebhookResponse, error)
 }
@@ -280,7 +280,7 @@ type WebhookServiceHandler interface {
 	// RedeliverWebhook sends dead letters again, with the ids they had: one, or all of them. Errors: not_found WEBHOOK_NOT_FOUND or
 	// DEAD_LETTER_NOT_FOUND, failed_precondition FEED_OFF, unavailable DELIVERIES_UNAVAILABLE.
 	RedeliverWebhook(context.Context, *v1.RedeliverWebhookRequest) (*v1.RedeliverWebhookResponse, error)
-	// TestWebhook sends a message of the type tenure.Test; ListWebhookDeliveries tells what became of it. Errors: not_found
+	// TestWebhook sends a message of the type Test; ListWebhookDeliveries tells what became of it. Errors: not_found
 	// WEBHOOK_NOT_FOUND, failed_precondition FEED_OFF, WEBHOOK_DISABLED, unavailable DELIVERIES_UNAVAILABLE.
 	TestWebhook(context.Context, *v1.TestWebhookRequest) (*v1.TestWebhookResponse, error)
 }
