@@ -13,10 +13,22 @@ type moment struct {
 	Position Position
 }
 
+// manyAtOnce is from how many commands of a commit on it pays to change the state that they leave in place, instead of making one for each.
+const manyAtOnce = 8
+
+// Together is the state as one that so many commands of a commit are folded into: Loading, if that pays. It must be Loaded before
+// anybody reads it.
+func (s *State) Together(commands int) *State {
+	if s.loading || commands < manyAtOnce {
+		return s
+	}
+	return s.Loading()
+}
+
 // Evolve folds a whole commit into the state: what it leaves is position at with the commit's hash and time. An error means
 // that the commit does not fit the state, so that this build and the log disagree: the reader must stop.
 func Evolve(s *State, c *eventv1.Commit, at Position, hash Hash) (*State, error) {
-	next := s
+	next := s.Together(len(c.Entries))
 	for i, entry := range c.Entries {
 		var err error
 		if next, err = EvolveEntry(next, entry, i, at, c.Time.AsTime()); err != nil {
@@ -25,6 +37,9 @@ func Evolve(s *State, c *eventv1.Commit, at Position, hash Hash) (*State, error)
 	}
 	next = next.Advanced(at, hash)
 	next.Time = c.Time.AsTime()
+	if next.loading != s.loading {
+		next = next.Loaded()
+	}
 	return next, nil
 }
 

@@ -6,7 +6,12 @@ package domain
 func (s *State) Loading() *State { return s.withLoading(true) }
 
 // Loaded ends what Loading began, if it did: the state can be read by anybody again.
-func (s *State) Loaded() *State { return s.withLoading(false) }
+func (s *State) Loaded() *State {
+	if !s.loading {
+		return s
+	}
+	return s.withLoading(false)
+}
 
 func (s *State) withLoading(loading bool) *State {
 	next := *s

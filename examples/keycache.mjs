@@ -71,7 +71,8 @@ function granted(user, own, get, now) {
     if (passed(h.expires_at, now) || counted.has(place) || (h.project_id && !counted.has(h.org_id + " "))) continue;
     counted.add(place);
     if (org.reason || project?.reason || (project && project.org_id !== h.org_id)) continue;
-    held.push(...within(h.org_permissions, own.org), ...within(h.project_permissions, own.project));
+    const gives = user.sets?.[(h.set ?? 0) - 1] ?? {};
+    held.push(...within(gives.org_permissions, own.org), ...within(gives.project_permissions, own.project));
   }
   return held;
 }

@@ -296,8 +296,11 @@ func (t *table) userValue(position uint64, e *tenurev1.UserEntry) *userValue {
 	v := &userValue{position: position, reason: e.Reason, admin: e.InstanceAdmin}
 	for _, h := range e.Holdings {
 		held := holding{
-			orgID: h.OrgId, projectID: h.ProjectId, org: t.org(h.OrgId), role: h.Role, by: h.By, permissions: levels{h.OrgPermissions, h.ProjectPermissions},
-			expires: timeOf(h.ExpiresAt),
+			orgID: h.OrgId, projectID: h.ProjectId, org: t.org(h.OrgId), role: h.Role, by: h.By, expires: timeOf(h.ExpiresAt),
+		}
+		// One that is not there gives nothing.
+		if n := int(h.Set); n > 0 && n <= len(e.Sets) {
+			held.permissions = levels{e.Sets[n-1].OrgPermissions, e.Sets[n-1].ProjectPermissions}
 		}
 		if h.ProjectId != "" {
 			held.project = t.project(h.ProjectId)

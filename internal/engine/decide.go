@@ -41,19 +41,13 @@ func (d *decision) answer(s *domain.State) {
 	}
 }
 
-// manyAtOnce is from how many commands on it pays to change the state that they leave in place, instead of making one for each.
-const manyAtOnce = 8
-
 // commitRoom is kept free for what surrounds the entries of a commit.
 const commitRoom = 512
 
 // decide decides each of the group on the state left by the one before, as far as their outcomes fit into limit bytes.
 func (e *Engine) decide(base *domain.State, group []*waiting, limit int) (*decision, error) {
-	d := &decision{next: base, rest: group}
-	if len(group) >= manyAtOnce {
-		// Nobody reads it until it is sealed.
-		d.next = base.Loading()
-	}
+	// Nobody reads it until it is sealed.
+	d := &decision{next: base.Together(len(group)), rest: group}
 	at, now := base.Position+1, e.cfg.Clock().UTC().Round(0)
 	if now.Before(base.Time) {
 		now = base.Time

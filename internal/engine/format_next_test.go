@@ -53,7 +53,7 @@ func TestFormatOfANewLog(t *testing.T) {
 func TestFormatRaisedEndsACommit(t *testing.T) {
 	t.Parallel()
 	e := start(t, openLog(t), nil)
-	for _, before := range []int{0, manyAtOnce} {
+	for _, before := range []int{0, 8} {
 		var group []*waiting
 		for i := range before {
 			group = append(group, waitingFor(t.Context(), createOrg("o"+string(rune('a'+i)))))

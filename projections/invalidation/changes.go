@@ -12,25 +12,38 @@ import (
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
-// Change is an entry that is another one, with what it is now. One of SCOPE_INSTANCE has none: all entries may be others.
+// Change is an entry that is another one. One of SCOPE_INSTANCE has none: all entries may be others.
 type Change struct {
 	*tenurev1.Invalidation
-	// Key and User are entries of those; the invalidation holds the others.
-	Key  *tenurev1.KeyEntry
-	User *tenurev1.UserEntry
+	state    *domain.State
+	key      *domain.Key
+	user     *domain.User
+	holdings []domain.Holding // of the user
 }
 
-// Of are the changes of each message. What can't be told of a commit is an error, and does not end the server.
-func Of(messages []eventstore.Folded) (list [][]Change, err error) {
+// Entry is what the entry is now. Those of keys and people are made when they are asked for: most readers want to know which they are.
+func (c Change) Entry() proto.Message {
+	switch c.Scope {
+	case tenurev1.Scope_SCOPE_ORG:
+		return c.Org
+	case tenurev1.Scope_SCOPE_PROJECT:
+		return c.Project
+	case tenurev1.Scope_SCOPE_KEY:
+		return KeyEntry(c.state, c.key)
+	case tenurev1.Scope_SCOPE_USER:
+		return userEntry(c.state, c.user, c.holdings)
+	}
+	return nil
+}
+
+// Of are the changes of a message. What can't be told of it is an error, and does not end the server.
+func Of(m eventstore.Folded) (list []Change, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("what it changed for caches can't be told: %v", r)
+			err = fmt.Errorf("what position %d changed for caches can't be told: %v", m.Position, r)
 		}
 	}()
-	for _, m := range messages {
-		list = append(list, Changes(m.Before, m.After))
-	}
-	return list, nil
+	return Changes(m.Before, m.After), nil
 }
 
 // Changes are the entries that one commit changed, with the states in front of it and behind it: each once, always in the same order.
@@ -40,6 +53,7 @@ func Changes(before, after *domain.State) []Change {
 		return numbered(after.Position, []Change{{Invalidation: &tenurev1.Invalidation{Scope: tenurev1.Scope_SCOPE_INSTANCE}}})
 	}
 	var list []Change
+	concerned := people{}
 	for c := range before.Orgs().Changes(after.Orgs()) {
 		if c.Old == c.New {
 			continue
@@ -47,6 +61,7 @@ func Changes(before, after *domain.State) []Change {
 		if e := OrgEntry(c.New); c.Old == nil || !proto.Equal(OrgEntry(c.Old), e) {
 			list = append(list, orgChange(e))
 		}
+		concerned.byOrg(c.Old, c.New)
 	}
 	for c := range before.Projects().Changes(after.Projects()) {
 		if c.Old == c.New {
@@ -55,23 +70,41 @@ func Changes(before, after *domain.State) []Change {
 		if e := ProjectEntry(c.New); c.Old == nil || !proto.Equal(ProjectEntry(c.Old), e) {
 			list = append(list, projectChange(e))
 		}
+		concerned.byProject(c.Old, c.New)
+	}
+	for c := range before.Groups().Changes(after.Groups()) {
+		if c.Old != c.New {
+			concerned.byGroup(c.Old)
+			concerned.byGroup(c.New)
+		}
+	}
+	for c := range before.Users().Changes(after.Users()) {
+		if c.Old != c.New {
+			concerned.add(c.Key)
+		}
+	}
+	for c := range before.Admins().Changes(after.Admins()) {
+		if c.Had != c.Has {
+			concerned.add(c.Key)
+		}
+	}
+	for id := range concerned {
+		u, ok := after.User(id)
+		if !ok {
+			continue
+		}
+		c := userChange(after, u)
+		old, had := before.User(id)
+		if !had || old.Status != u.Status || before.Admins().Has(id) != after.Admins().Has(id) || !slices.Equal(before.Holdings(id), c.holdings) {
+			list = append(list, c)
+		}
 	}
 	for c := range before.Keys().Changes(after.Keys()) {
 		if c.Old == c.New {
 			continue
 		}
-		if e := KeyEntry(after, c.New); c.Old == nil || !proto.Equal(KeyEntry(before, c.Old), e) {
-			list = append(list, keyChange(e))
-		}
-	}
-	for id := range concerned(before, after) {
-		u, ok := after.User(id)
-		if !ok {
-			continue
-		}
-		old, had := before.User(id)
-		if e := UserEntry(after, u); !had || !proto.Equal(UserEntry(before, old), e) {
-			list = append(list, userChange(e))
+		if c.Old == nil || !proto.Equal(KeyEntry(before, c.Old), KeyEntry(after, c.New)) {
+			list = append(list, keyChange(after, c.New))
 		}
 	}
 	return numbered(after.Position, list)
@@ -97,12 +130,12 @@ func All(s *domain.State) func(yield func(Change) bool) {
 			}
 		}
 		for _, u := range s.Users().All() {
-			if !give(userChange(UserEntry(s, u))) {
+			if !give(userChange(s, u)) {
 				return
 			}
 		}
 		for _, k := range s.Keys().All() {
-			if !give(keyChange(KeyEntry(s, k))) {
+			if !give(keyChange(s, k)) {
 				return
 			}
 		}
@@ -117,13 +150,16 @@ func projectChange(e *tenurev1.ProjectEntry) Change {
 	return Change{Invalidation: &tenurev1.Invalidation{Scope: tenurev1.Scope_SCOPE_PROJECT, Id: e.Id, Project: e}}
 }
 
-func keyChange(e *tenurev1.KeyEntry) Change {
-	return Change{Invalidation: &tenurev1.Invalidation{Scope: tenurev1.Scope_SCOPE_KEY, Id: e.Id, PublicKey: e.PublicKey}, Key: e}
+func keyChange(s *domain.State, k *domain.Key) Change {
+	return Change{Invalidation: &tenurev1.Invalidation{Scope: tenurev1.Scope_SCOPE_KEY, Id: string(k.ID), PublicKey: k.Public}, state: s, key: k}
 }
 
-func userChange(e *tenurev1.UserEntry) Change {
-	return Change{Invalidation: &tenurev1.Invalidation{Scope: tenurev1.Scope_SCOPE_USER, Id: e.Id}, User: e}
+func userChange(s *domain.State, u *domain.User) Change {
+	return Change{Invalidation: &tenurev1.Invalidation{Scope: tenurev1.Scope_SCOPE_USER, Id: string(u.ID)}, state: s, user: u, holdings: s.Holdings(u.ID)}
 }
+
+// Revoked tells of the change of a key that it is revoked, for good.
+func (c Change) Revoked() bool { return c.key != nil && !c.key.RevokedAt.IsZero() }
 
 // numbered puts changes in an order that every server finds, whatever order tables have: who writes them twice writes the same.
 func numbered(at domain.Position, list []Change) []Change {
@@ -134,68 +170,50 @@ func numbered(at domain.Position, list []Change) []Change {
 	return list
 }
 
-// concerned are the people whose entry may be another one; more than those whose is.
-func concerned(before, after *domain.State) map[domain.UserID]struct{} {
-	people := map[domain.UserID]struct{}{}
-	add := func(id domain.UserID) { people[id] = struct{}{} }
-	for c := range before.Users().Changes(after.Users()) {
-		if c.Old != c.New {
-			add(c.Key)
+// people are those whose entry may be another one; more than those whose is.
+type people map[domain.UserID]struct{}
+
+func (p people) add(id domain.UserID) { p[id] = struct{}{} }
+
+func (p people) byOrg(old, new *domain.Org) {
+	if old == nil {
+		return // who is in a new organization has another account
+	}
+	for m := range old.Members.Changes(new.Members) {
+		if m.Had != m.Has || m.Old.Grant != m.New.Grant || m.Old.Suspended != m.New.Suspended || !slices.Equal(m.Old.Groups, m.New.Groups) {
+			p.add(m.Key)
 		}
 	}
-	for c := range before.Admins().Changes(after.Admins()) {
-		if c.Had != c.Has {
-			add(c.Key)
+	for r := range old.Roles.Changes(new.Roles) {
+		if r.Had && r.Old != r.New {
+			for id := range new.Members.All() {
+				p.add(id)
+			}
+			return
 		}
 	}
-	for c := range before.Orgs().Changes(after.Orgs()) {
-		if c.Old == nil || c.Old == c.New {
-			continue // who is in a new organization has another account
-		}
-		for m := range c.Old.Members.Changes(c.New.Members) {
-			if m.Had != m.Has || m.Old.Grant != m.New.Grant || m.Old.Suspended != m.New.Suspended || !slices.Equal(m.Old.Groups, m.New.Groups) {
-				add(m.Key)
-			}
-		}
-		for r := range c.Old.Roles.Changes(c.New.Roles) {
-			if r.Had && r.Old != r.New {
-				for id := range c.New.Members.All() {
-					add(id)
-				}
-				break
-			}
+}
+
+func (p people) byProject(old, new *domain.Project) {
+	if old == nil {
+		old = &domain.Project{Org: new.Org}
+	}
+	for o := range old.Overrides.Changes(new.Overrides) {
+		if o.Had != o.Has || o.Old != o.New {
+			p.add(o.Key)
 		}
 	}
-	for c := range before.Projects().Changes(after.Projects()) {
-		if c.Old == c.New {
-			continue
-		}
-		was := c.Old
-		if was == nil {
-			was = &domain.Project{Org: c.New.Org}
-		}
-		for o := range was.Overrides.Changes(c.New.Overrides) {
-			if o.Had != o.Has || o.Old != o.New {
-				add(o.Key)
-			}
-		}
-		if was.Org != c.New.Org {
-			for id := range was.Overrides.All() {
-				add(id)
-			}
+	if old.Org != new.Org {
+		for id := range old.Overrides.All() {
+			p.add(id)
 		}
 	}
-	for c := range before.Groups().Changes(after.Groups()) {
-		if c.Old == c.New {
-			continue
-		}
-		for _, g := range []*domain.Group{c.Old, c.New} {
-			if g != nil {
-				for id := range g.Members.All() {
-					add(id)
-				}
-			}
+}
+
+func (p people) byGroup(g *domain.Group) {
+	if g != nil {
+		for id := range g.Members.All() {
+			p.add(id)
 		}
 	}
-	return people
 }

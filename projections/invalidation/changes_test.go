@@ -20,10 +20,8 @@ type entries map[string]proto.Message
 
 func (e entries) take(c Change) {
 	name := c.Scope.String() + " " + c.Id
-	for _, m := range []proto.Message{c.Org, c.Project, c.User, c.Key} {
-		if m.ProtoReflect().IsValid() {
-			e[name] = m
-		}
+	if m := c.Entry(); m != nil {
+		e[name] = m
 	}
 }
 
@@ -81,5 +79,28 @@ func TestChangesLeadToTheState(t *testing.T) {
 				t.Fatalf("positions %d to %d (-state +told):\n%s", from, to, cmp.Diff(want, held, protocmp.Transform()))
 			}
 		}
+	}
+}
+
+// Permissions are told once, in however many places somebody holds them. Fails if each holding brings its own: tried.
+func TestSetsAreShared(t *testing.T) {
+	t.Parallel()
+	shared := 0
+	for _, log := range projectionstest.Histories(t) {
+		s := log[len(log)-1].After
+		for id, u := range s.Users().All() {
+			different := map[domain.PermissionSet]bool{{}: true}
+			for _, h := range s.Holdings(id) {
+				different[h.Set] = true
+			}
+			e := UserEntry(s, u)
+			if len(e.Sets) != len(different)-1 {
+				t.Errorf("%d sets for %d different ones: %v", len(e.Sets), len(different)-1, e)
+			}
+			shared += len(e.Holdings) - len(e.Sets)
+		}
+	}
+	if shared == 0 {
+		t.Error("nobody holds the same twice")
 	}
 }

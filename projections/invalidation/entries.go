@@ -55,6 +55,10 @@ func OrgEntry(o *domain.Org) *tenurev1.OrgEntry {
 
 // UserEntry is a person's entry.
 func UserEntry(s *domain.State, u *domain.User) *tenurev1.UserEntry {
+	return userEntry(s, u, s.Holdings(u.ID))
+}
+
+func userEntry(s *domain.State, u *domain.User, holdings []domain.Holding) *tenurev1.UserEntry {
 	e := &tenurev1.UserEntry{Id: string(u.ID), InstanceAdmin: s.Admins().Has(u.ID)}
 	switch u.Status {
 	case domain.UserIsDeactivated:
@@ -62,10 +66,19 @@ func UserEntry(s *domain.State, u *domain.User) *tenurev1.UserEntry {
 	case domain.UserIsErased:
 		e.Reason = string(domain.UserErased)
 	}
-	for _, h := range s.Holdings(u.ID) {
-		held := &tenurev1.Holding{OrgId: string(h.Org), ProjectId: string(h.Project), Role: string(h.Role), By: string(h.By), ExpiresAt: timestamp(h.ExpiresAt)}
-		held.OrgPermissions, held.ProjectPermissions = levels(s, h.Set)
-		e.Holdings = append(e.Holdings, held)
+	sets := map[domain.PermissionSet]uint32{{}: 0}
+	for _, h := range holdings {
+		set, known := sets[h.Set]
+		if !known {
+			held := &tenurev1.HeldPermissions{}
+			held.OrgPermissions, held.ProjectPermissions = levels(s, h.Set)
+			e.Sets = append(e.Sets, held)
+			set = uint32(len(e.Sets))
+			sets[h.Set] = set
+		}
+		e.Holdings = append(e.Holdings, &tenurev1.Holding{
+			OrgId: string(h.Org), ProjectId: string(h.Project), Role: string(h.Role), Set: set, By: string(h.By), ExpiresAt: timestamp(h.ExpiresAt),
+		})
 	}
 	return e
 }

@@ -78,17 +78,21 @@ func (h steps) Checkpoint(context.Context) (projections.Checkpoint, error) {
 
 // Apply adds steps. Nobody else does.
 func (h steps) Apply(_ context.Context, from, _ projections.Checkpoint, messages []eventstore.Folded) error {
-	changes, err := Of(messages)
-	if err != nil {
-		return err
+	var list []step
+	for _, m := range messages {
+		changes, err := Of(m)
+		if err != nil {
+			return err
+		}
+		s := step{at: projections.Checkpoint{LogID: from.LogID, Position: m.Position, Hash: m.Hash}}
+		for _, c := range changes {
+			s.list = append(s.list, c.Invalidation)
+		}
+		list = append(list, s)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, m := range messages {
-		s := step{at: projections.Checkpoint{LogID: from.LogID, Position: m.Position, Hash: m.Hash}}
-		for _, c := range changes[i] {
-			s.list = append(s.list, c.Invalidation)
-		}
+	for _, s := range list {
 		h.Hub.steps = append(h.Hub.steps, s)
 		h.kept += len(s.list)
 	}

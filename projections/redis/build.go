@@ -180,6 +180,7 @@ func (s *sink) build(ctx context.Context, c rueidis.Client, reason string) (err 
 		return err
 	}
 	w, entries := s.writer(), 0
+	defer w.land()
 	for change := range invalidation.All(state) {
 		p, o := changeOf(s.layout, change)
 		if err := w.fill(ctx, p, untold(o)); err != nil {
@@ -240,6 +241,7 @@ func (s *sink) clear(ctx context.Context, c rueidis.Client, epoch string) error 
 	clear(s.claims)
 	s.epoch, s.places = epoch, make([]place, s.layout.Partitions)
 	w := s.writer()
+	defer w.land()
 	for _, node := range c.Nodes() {
 		if role, err := node.Do(ctx, node.B().Role().Build()).ToArray(); err != nil || len(role) == 0 || text(role[0]) != "master" {
 			continue // it follows one

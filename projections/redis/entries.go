@@ -3,9 +3,6 @@ package redis
 import (
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/projections/invalidation"
 	"github.com/tenurehq/tenure/projections/redis/layout"
@@ -15,31 +12,46 @@ import (
 // tombstones are kept for so long; behind them a key is as unknown as one that never was.
 const tombstones = 30 * 24 * time.Hour
 
-// changeOf is what is written of a change, and where.
-func changeOf(l layout.Layout, c invalidation.Change) (partition int, o op) {
-	o = op{how: howSet, id: layout.ID{Position: c.Position, N: uint64(c.Index)}, of: c.Id}
-	name := c.Id
-	switch c.Scope {
+// nameOf is where the entry is that a change is about.
+func nameOf(l layout.Layout, i *tenurev1.Invalidation) (partition int, scope, name string) {
+	switch i.Scope {
 	case tenurev1.Scope_SCOPE_ORG:
-		o.scope, o.value = layout.Org, entry(o.id, c.Org)
+		scope, name = layout.Org, i.Id
 	case tenurev1.Scope_SCOPE_PROJECT:
-		o.scope, o.value = layout.Project, entry(o.id, c.Project)
+		scope, name = layout.Project, i.Id
 	case tenurev1.Scope_SCOPE_USER:
-		o.scope, o.value = layout.User, entry(o.id, c.User)
+		scope, name = layout.User, i.Id
 	case tenurev1.Scope_SCOPE_KEY:
-		o.scope, o.public = layout.Key, c.PublicKey
-		name = c.PublicKey
-		e := c.Key
-		if e.Reason == string(domain.KeyRevoked) {
-			o.how = howRevoke
-			e = &tenurev1.KeyEntry{Id: e.Id, PublicKey: e.PublicKey, Reason: e.Reason}
-		}
-		o.value = entry(o.id, e)
+		scope, name = layout.Key, i.PublicKey
 	default:
-		panic("a change of no known scope: " + c.Scope.String())
+		panic("a change of no known scope: " + i.Scope.String())
 	}
-	o.name = l.Entry(o.scope, name)
-	return l.Partition(name), o
+	return l.Partition(name), scope, l.Entry(scope, name)
+}
+
+// changeOf is what is written of a change, and where; its text is written into it later.
+func changeOf(l layout.Layout, c invalidation.Change) (partition int, o op) {
+	o = op{how: howSet, id: layout.ID{Position: c.Position, N: uint64(c.Index)}, of: c.Id, change: &c}
+	partition, o.scope, o.name = nameOf(l, c.Invalidation)
+	if o.scope == layout.Key {
+		o.public = c.PublicKey
+	}
+	if c.Revoked() {
+		o.how = howRevoke
+	}
+	return partition, o
+}
+
+// text is the entry as it is written; "" if the change has none.
+func (o op) text() string {
+	if o.change == nil {
+		return ""
+	}
+	e := o.change.Entry()
+	if o.change.Revoked() {
+		e = &tenurev1.KeyEntry{Id: o.of, PublicKey: o.public, Reason: string(domain.KeyRevoked)}
+	}
+	return entryText(o.id, e)
 }
 
 // untold is a change as part of something greater that is told.
@@ -55,16 +67,4 @@ func untold(o op) op {
 // instance tells a partition that all entries are others.
 func instance(l layout.Layout, p int, c invalidation.Change) op {
 	return op{how: howAll, name: l.Meta(p), id: layout.ID{Position: c.Position, N: uint64(c.Index)}, scope: layout.Instance}
-}
-
-var jsonOf = protojson.MarshalOptions{UseProtoNames: true}
-
-// entry is an entry's text. The version comes first, so that the script finds it without reading the rest.
-func entry(version layout.ID, m proto.Message) string {
-	text, err := jsonOf.Marshal(m)
-	if err != nil {
-		panic(err) // only of text that is not UTF-8, which no state holds
-	}
-	// What protojson wrote is never empty: everything has an id.
-	return `{"version":"` + version.String() + `",` + string(text[1:])
 }

@@ -150,7 +150,7 @@ func entriesOf(l layout.Layout, s *domain.State) map[string]string {
 	list := map[string]string{}
 	for c := range invalidation.All(s) {
 		_, o := changeOf(l, c)
-		list[o.name] = unversioned(o.value)
+		list[o.name] = unversioned(o.text())
 	}
 	return list
 }

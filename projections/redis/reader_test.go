@@ -30,19 +30,15 @@ type moment struct {
 
 func timelineOf(t testing.TB, all []eventstore.Folded) timeline {
 	t.Helper()
-	list, err := invalidation.Of(all)
-	if err != nil {
-		t.Fatal(err)
-	}
 	line := timeline{}
 	add := func(at domain.Position, c invalidation.Change) {
 		_, o := changeOf(four, c)
-		if was := line[o.name]; len(was) == 0 || was[len(was)-1].value != unversioned(o.value) {
-			line[o.name] = append(was, moment{at, unversioned(o.value)})
+		if was := line[o.name]; len(was) == 0 || was[len(was)-1].value != unversioned(o.text()) {
+			line[o.name] = append(was, moment{at, unversioned(o.text())})
 		}
 	}
-	for i, m := range all {
-		for _, c := range list[i] {
+	for _, m := range all {
+		for _, c := range invalidation.Changes(m.Before, m.After) {
 			if c.Scope != tenurev1.Scope_SCOPE_INSTANCE {
 				add(m.Position, c)
 				continue
@@ -128,9 +124,9 @@ func (r *reader) told(n keycache.News) {
 			clear(r.kept)
 			continue
 		}
-		_, o := changeOf(four, invalidation.Change{Invalidation: i, Key: &tenurev1.KeyEntry{Id: i.Id}, User: &tenurev1.UserEntry{Id: i.Id}})
-		delete(r.kept, o.name)
-		names = append(names, o.name)
+		_, _, name := nameOf(four, i)
+		delete(r.kept, name)
+		names = append(names, name)
 	}
 	for range 50 {
 		if name := r.names[rand.IntN(len(r.names))]; r.kept[name] == "" {
@@ -267,13 +263,9 @@ func TestTokens(t *testing.T) {
 		}
 		told += len(n.Invalidations)
 	}
-	list, err := invalidation.Of(l.all[20:40])
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := 0
-	for _, some := range list {
-		for _, c := range some {
+	for _, m := range l.all[20:40] {
+		for _, c := range invalidation.Changes(m.Before, m.After) {
 			if want++; c.Scope == tenurev1.Scope_SCOPE_INSTANCE {
 				want += four.Partitions - 1
 			}

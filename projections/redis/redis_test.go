@@ -131,7 +131,7 @@ func TestFaultsInPipelines(t *testing.T) {
 				p.sink.mu.Lock()
 				p.sink.most = 2 // so that many scripts of a partition are on their way at once
 				p.sink.mu.Unlock()
-				list, faults = append(list, p), append(faults, disturb(t, p, 3))
+				list, faults = append(list, p), append(faults, disturb(t, p, 6))
 			}
 			for at := 1; at < len(h); {
 				at = min(len(h), at+1+rand.IntN(1+len(h)/6))

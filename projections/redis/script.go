@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/projections"
+	"github.com/tenurehq/tenure/projections/invalidation"
 	"github.com/tenurehq/tenure/projections/redis/layout"
 )
 
@@ -99,6 +100,8 @@ type op struct {
 	id                layout.ID
 	scope, of, public string
 	value             string
+	change            *invalidation.Change // what value is made of
+	superseded        bool                 // another of the same script writes the entry
 }
 
 // place is where a partition stands.

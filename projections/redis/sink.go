@@ -23,8 +23,8 @@ import (
 const (
 	// changesMost is how many changes one script writes at most: Redis does nothing else meanwhile.
 	changesMost = 100
-	// scriptsMost is how many scripts are on their way at once.
-	scriptsMost = 64
+	// scriptsMost is how many scripts are on their way at once; the next are made meanwhile.
+	scriptsMost = 16
 	// othersTime is for how long after its last word a partition set is taken for that of a server which runs.
 	othersTime = 10 * time.Second
 )
@@ -85,13 +85,12 @@ func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messa
 	if s.lowest().Position > from.Position {
 		return projections.ErrCheckpointMoved
 	}
-	list, err := invalidation.Of(messages)
-	if err != nil {
-		return err
-	}
-	err = s.write(ctx, to, messages, list)
+	err := s.write(ctx, to, messages)
 	var g *gap
+	var untellable untellable
 	switch {
+	case errors.As(err, &untellable):
+		return err
 	case errors.As(err, &g) && g.epoch == g.wanted.epoch && g.position > g.wanted.before.at.Position:
 		return fmt.Errorf("%w: %w", projections.ErrCheckpointMoved, err)
 	case err != nil:
@@ -100,13 +99,24 @@ func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messa
 	return nil
 }
 
+// untellable is why the changes of a message can't be told, however often it is tried.
+type untellable struct{ error }
+
 // write writes the changes of messages.
-func (s *sink) write(ctx context.Context, to projections.Checkpoint, messages []eventstore.Folded, list [][]invalidation.Change) error {
+func (s *sink) write(ctx context.Context, to projections.Checkpoint, messages []eventstore.Folded) error {
 	w := s.writer()
-	for i, m := range messages {
-		for _, c := range list[i] {
+	defer w.land()
+	for _, m := range messages {
+		list, err := invalidation.Of(m)
+		if err != nil {
+			return untellable{err}
+		}
+		for _, c := range list {
 			if c.Scope != tenurev1.Scope_SCOPE_INSTANCE {
-				w.add(changeOf(s.layout, c))
+				p, o := changeOf(s.layout, c)
+				if err := w.add(ctx, p, o); err != nil {
+					return err
+				}
 				continue
 			}
 			// Entries first: who is told that all changed reads what they are now.
@@ -123,7 +133,9 @@ func (s *sink) write(ctx context.Context, to projections.Checkpoint, messages []
 				return err
 			}
 			for p := range s.layout.Partitions {
-				w.add(p, instance(s.layout, p, c))
+				if err := w.add(ctx, p, instance(s.layout, p, c)); err != nil {
+					return err
+				}
 			}
 		}
 		w.passed(projections.Checkpoint{LogID: s.logID, Position: m.Position, Hash: m.Hash})
@@ -132,52 +144,61 @@ func (s *sink) write(ctx context.Context, to projections.Checkpoint, messages []
 	return w.send(ctx)
 }
 
-// writer makes scripts of changes.
+// writer makes scripts of changes, and sends some while it makes the next. Whoever makes one must let it land.
 type writer struct {
 	*sink
 	drafts  []draft // by partition
 	pending []run
+	flight  chan error // of the scripts that are on their way; nil if none are
 }
 
 // draft is what a partition's next script will be.
 type draft struct {
+	had    layout.ID // the last change that the partition had when the writer was made
 	before place
 	at     projections.Checkpoint // all up to here was added
 	ops    []op
+	newest map[string]int // of ops, by name
 }
 
 func (s *sink) writer() *writer {
 	w := &writer{sink: s}
 	for _, at := range s.places {
-		w.drafts = append(w.drafts, draft{before: at, at: at.at})
+		w.drafts = append(w.drafts, draft{had: at.last, before: at, at: at.at, newest: map[string]int{}})
 	}
 	return w
 }
 
 // add takes a change that is told, unless the partition has it.
-func (w *writer) add(p int, o op) {
-	if d := &w.drafts[p]; domain.Position(o.id.Position) > d.at.Position && o.id.Compare(w.places[p].last) > 0 {
-		w.take(p, o)
+func (w *writer) add(ctx context.Context, p int, o op) error {
+	if d := &w.drafts[p]; domain.Position(o.id.Position) > d.at.Position && o.id.Compare(d.had) > 0 {
+		return w.take(ctx, p, o)
 	}
+	return nil
 }
 
 // fill takes a change that is not told, unless the partition is past it. A script that fails does not keep the next from passing, as
 // none moves anything; so what tells of them all must not be in one pipeline with them.
 func (w *writer) fill(ctx context.Context, p int, o op) error {
 	if domain.Position(o.id.Position) > w.drafts[p].at.Position {
-		w.take(p, o)
+		return w.take(ctx, p, o)
+	}
+	return nil
+}
+
+func (w *writer) take(ctx context.Context, p int, o op) error {
+	d := &w.drafts[p]
+	if i, ok := d.newest[o.name]; ok {
+		d.ops[i].superseded = true
+	}
+	d.newest[o.name] = len(d.ops)
+	if d.ops = append(d.ops, o); len(d.ops) >= w.most {
+		w.cut(p)
 	}
 	if len(w.pending) < scriptsMost {
 		return nil
 	}
 	return w.flush(ctx)
-}
-
-func (w *writer) take(p int, o op) {
-	d := &w.drafts[p]
-	if d.ops = append(d.ops, o); len(d.ops) >= w.most {
-		w.cut(p)
-	}
 }
 
 // passed says that all up to a message was added.
@@ -193,7 +214,12 @@ func (w *writer) passed(at projections.Checkpoint) {
 func (w *writer) cut(p int) {
 	d := &w.drafts[p]
 	r := run{partition: p, epoch: w.epoch, before: d.before, after: place{at: d.at, last: d.before.last}, kept: w.kept, ops: d.ops}
-	for _, o := range d.ops {
+	for i := range d.ops {
+		o := &d.ops[i]
+		// The stream tells projects and organizations whole.
+		if !o.superseded || o.scope == layout.Project || o.scope == layout.Org {
+			o.value = o.text()
+		}
 		if o.how == howSet || o.how == howRevoke || o.how == howAll {
 			r.after.last = o.id
 		}
@@ -202,29 +228,45 @@ func (w *writer) cut(p int) {
 		r.asOf, *c = c.asOf, claim{}
 	}
 	d.before, d.ops = r.after, nil
+	clear(d.newest)
 	w.pending = append(w.pending, r)
 }
 
-// send writes all that was added.
+// send writes all that was added, and answers when it is written.
 func (w *writer) send(ctx context.Context) error {
 	for p := range w.drafts {
 		if d := &w.drafts[p]; len(d.ops) > 0 || d.at != d.before.at {
 			w.cut(p)
 		}
 	}
-	return w.flush(ctx)
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	return w.land()
 }
 
-// flush sends the scripts that were made.
+// flush sends the scripts that were made, behind those that were sent before.
 func (w *writer) flush(ctx context.Context) error {
 	list := w.pending
 	w.pending = nil
 	for some := range slices.Chunk(list, scriptsMost) {
-		if err := w.do(ctx, some); err != nil {
+		if err := w.land(); err != nil {
 			return err
 		}
+		flight := make(chan error, 1)
+		w.flight = flight
+		go func() { flight <- w.do(ctx, some) }()
 	}
 	return nil
+}
+
+// land waits for the scripts that are on their way.
+func (w *writer) land() (err error) {
+	if w.flight != nil {
+		err = <-w.flight
+		w.flight = nil
+	}
+	return err
 }
 
 // do sends scripts at once. After any failure it is not known where the partitions are.

@@ -355,7 +355,9 @@ type UserEntry struct {
 	// Passes everywhere.
 	InstanceAdmin bool `protobuf:"varint,3,opt,name=instance_admin,json=instanceAdmin,proto3" json:"instance_admin,omitempty"`
 	// Ordered by organization and project, within one by precedence.
-	Holdings      []*Holding `protobuf:"bytes,4,rep,name=holdings,proto3" json:"holdings,omitempty"`
+	Holdings []*Holding `protobuf:"bytes,4,rep,name=holdings,proto3" json:"holdings,omitempty"`
+	// What holdings give. Many give the same.
+	Sets          []*HeldPermissions `protobuf:"bytes,5,rep,name=sets,proto3" json:"sets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,6 +420,67 @@ func (x *UserEntry) GetHoldings() []*Holding {
 	return nil
 }
 
+func (x *UserEntry) GetSets() []*HeldPermissions {
+	if x != nil {
+		return x.Sets
+	}
+	return nil
+}
+
+// HeldPermissions are permissions at each level.
+type HeldPermissions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// None in a project.
+	OrgPermissions     []string `protobuf:"bytes,1,rep,name=org_permissions,json=orgPermissions,proto3" json:"org_permissions,omitempty"`
+	ProjectPermissions []string `protobuf:"bytes,2,rep,name=project_permissions,json=projectPermissions,proto3" json:"project_permissions,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *HeldPermissions) Reset() {
+	*x = HeldPermissions{}
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldPermissions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldPermissions) ProtoMessage() {}
+
+func (x *HeldPermissions) ProtoReflect() protoreflect.Message {
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldPermissions.ProtoReflect.Descriptor instead.
+func (*HeldPermissions) Descriptor() ([]byte, []int) {
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HeldPermissions) GetOrgPermissions() []string {
+	if x != nil {
+		return x.OrgPermissions
+	}
+	return nil
+}
+
+func (x *HeldPermissions) GetProjectPermissions() []string {
+	if x != nil {
+		return x.ProjectPermissions
+	}
+	return nil
+}
+
 // Holding is what a person holds at a place. Of several at one place the first whose time has not passed counts. In a project counts what
 // is held there, else what is held in its organization; nothing, if nothing is held in the organization. A holding counts while
 // neither the organization nor the project has a reason against it and the project is in that organization.
@@ -427,20 +490,19 @@ type Holding struct {
 	// Empty for what is held in the organization and so in its projects.
 	ProjectId string `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	Role      string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
-	// None in a project.
-	OrgPermissions     []string               `protobuf:"bytes,4,rep,name=org_permissions,json=orgPermissions,proto3" json:"org_permissions,omitempty"`
-	ProjectPermissions []string               `protobuf:"bytes,5,rep,name=project_permissions,json=projectPermissions,proto3" json:"project_permissions,omitempty"`
-	ExpiresAt          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Which of the entry's sets it gives, counted from 1; 0: nothing.
+	Set       uint32                 `protobuf:"varint,4,opt,name=set,proto3" json:"set,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// What gives it: ORG_ROLE, ORG_GROUP, PROJECT_OVERRIDE or PROJECT_GROUP. MEMBER_SUSPENDED: the membership is suspended, and nothing is
 	// held in the organization.
-	By            string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
+	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Holding) Reset() {
 	*x = Holding{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[4]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +514,7 @@ func (x *Holding) String() string {
 func (*Holding) ProtoMessage() {}
 
 func (x *Holding) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[4]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +527,7 @@ func (x *Holding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holding.ProtoReflect.Descriptor instead.
 func (*Holding) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{4}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Holding) GetOrgId() string {
@@ -489,18 +551,11 @@ func (x *Holding) GetRole() string {
 	return ""
 }
 
-func (x *Holding) GetOrgPermissions() []string {
+func (x *Holding) GetSet() uint32 {
 	if x != nil {
-		return x.OrgPermissions
+		return x.Set
 	}
-	return nil
-}
-
-func (x *Holding) GetProjectPermissions() []string {
-	if x != nil {
-		return x.ProjectPermissions
-	}
-	return nil
+	return 0
 }
 
 func (x *Holding) GetExpiresAt() *timestamppb.Timestamp {
@@ -527,7 +582,7 @@ type WatchInvalidationsRequest struct {
 
 func (x *WatchInvalidationsRequest) Reset() {
 	*x = WatchInvalidationsRequest{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[5]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +594,7 @@ func (x *WatchInvalidationsRequest) String() string {
 func (*WatchInvalidationsRequest) ProtoMessage() {}
 
 func (x *WatchInvalidationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[5]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +607,7 @@ func (x *WatchInvalidationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchInvalidationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchInvalidationsRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{5}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchInvalidationsRequest) GetToken() string {
@@ -582,7 +637,7 @@ type WatchInvalidationsResponse struct {
 
 func (x *WatchInvalidationsResponse) Reset() {
 	*x = WatchInvalidationsResponse{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[6]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +649,7 @@ func (x *WatchInvalidationsResponse) String() string {
 func (*WatchInvalidationsResponse) ProtoMessage() {}
 
 func (x *WatchInvalidationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[6]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +662,7 @@ func (x *WatchInvalidationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchInvalidationsResponse.ProtoReflect.Descriptor instead.
 func (*WatchInvalidationsResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{6}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchInvalidationsResponse) GetReset_() bool {
@@ -671,7 +726,7 @@ type Invalidation struct {
 
 func (x *Invalidation) Reset() {
 	*x = Invalidation{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[7]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +738,7 @@ func (x *Invalidation) String() string {
 func (*Invalidation) ProtoMessage() {}
 
 func (x *Invalidation) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[7]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +751,7 @@ func (x *Invalidation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invalidation.ProtoReflect.Descriptor instead.
 func (*Invalidation) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{7}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Invalidation) GetPosition() uint64 {
@@ -759,7 +814,7 @@ type ResolveKeyRequest struct {
 
 func (x *ResolveKeyRequest) Reset() {
 	*x = ResolveKeyRequest{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[8]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +826,7 @@ func (x *ResolveKeyRequest) String() string {
 func (*ResolveKeyRequest) ProtoMessage() {}
 
 func (x *ResolveKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[8]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +839,7 @@ func (x *ResolveKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveKeyRequest.ProtoReflect.Descriptor instead.
 func (*ResolveKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{8}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ResolveKeyRequest) GetPublicKey() string {
@@ -819,7 +874,7 @@ type ResolveKeyResponse struct {
 
 func (x *ResolveKeyResponse) Reset() {
 	*x = ResolveKeyResponse{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[9]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +886,7 @@ func (x *ResolveKeyResponse) String() string {
 func (*ResolveKeyResponse) ProtoMessage() {}
 
 func (x *ResolveKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[9]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +899,7 @@ func (x *ResolveKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveKeyResponse.ProtoReflect.Descriptor instead.
 func (*ResolveKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{9}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResolveKeyResponse) GetPosition() uint64 {
@@ -901,7 +956,7 @@ type ResolveUserRequest struct {
 
 func (x *ResolveUserRequest) Reset() {
 	*x = ResolveUserRequest{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[10]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +968,7 @@ func (x *ResolveUserRequest) String() string {
 func (*ResolveUserRequest) ProtoMessage() {}
 
 func (x *ResolveUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[10]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +981,7 @@ func (x *ResolveUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveUserRequest.ProtoReflect.Descriptor instead.
 func (*ResolveUserRequest) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{10}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ResolveUserRequest) GetUserId() string {
@@ -964,7 +1019,7 @@ type ResolveUserResponse struct {
 
 func (x *ResolveUserResponse) Reset() {
 	*x = ResolveUserResponse{}
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[11]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1031,7 @@ func (x *ResolveUserResponse) String() string {
 func (*ResolveUserResponse) ProtoMessage() {}
 
 func (x *ResolveUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tenure_v1_invalidation_proto_msgTypes[11]
+	mi := &file_tenure_v1_invalidation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1044,7 @@ func (x *ResolveUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveUserResponse.ProtoReflect.Descriptor instead.
 func (*ResolveUserResponse) Descriptor() ([]byte, []int) {
-	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{11}
+	return file_tenure_v1_invalidation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ResolveUserResponse) GetPosition() uint64 {
@@ -1056,22 +1111,25 @@ const file_tenure_v1_invalidation_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
 	"\aplan_id\x18\x03 \x01(\tR\x06planId\x12\"\n" +
-	"\rdata_plane_id\x18\x04 \x01(\tR\vdataPlaneId\"\x8a\x01\n" +
+	"\rdata_plane_id\x18\x04 \x01(\tR\vdataPlaneId\"\xba\x01\n" +
 	"\tUserEntry\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12%\n" +
 	"\x0einstance_admin\x18\x03 \x01(\bR\rinstanceAdmin\x12.\n" +
-	"\bholdings\x18\x04 \x03(\v2\x12.tenure.v1.HoldingR\bholdings\"\xf8\x01\n" +
+	"\bholdings\x18\x04 \x03(\v2\x12.tenure.v1.HoldingR\bholdings\x12.\n" +
+	"\x04sets\x18\x05 \x03(\v2\x1a.tenure.v1.HeldPermissionsR\x04sets\"k\n" +
+	"\x0fHeldPermissions\x12'\n" +
+	"\x0forg_permissions\x18\x01 \x03(\tR\x0eorgPermissions\x12/\n" +
+	"\x13project_permissions\x18\x02 \x03(\tR\x12projectPermissions\"\xb0\x01\n" +
 	"\aHolding\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x02 \x01(\tR\tprojectId\x12\x12\n" +
-	"\x04role\x18\x03 \x01(\tR\x04role\x12'\n" +
-	"\x0forg_permissions\x18\x04 \x03(\tR\x0eorgPermissions\x12/\n" +
-	"\x13project_permissions\x18\x05 \x03(\tR\x12projectPermissions\x129\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x10\n" +
+	"\x03set\x18\x04 \x01(\rR\x03set\x129\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
-	"\x02by\x18\a \x01(\tR\x02by\";\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\";\n" +
 	"\x19WatchInvalidationsRequest\x12\x1e\n" +
 	"\x05token\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05token\"\x85\x02\n" +
 	"\x1aWatchInvalidationsResponse\x12\x14\n" +
@@ -1141,52 +1199,54 @@ func file_tenure_v1_invalidation_proto_rawDescGZIP() []byte {
 }
 
 var file_tenure_v1_invalidation_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tenure_v1_invalidation_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_tenure_v1_invalidation_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tenure_v1_invalidation_proto_goTypes = []any{
 	(Scope)(0),                         // 0: tenure.v1.Scope
 	(*KeyEntry)(nil),                   // 1: tenure.v1.KeyEntry
 	(*ProjectEntry)(nil),               // 2: tenure.v1.ProjectEntry
 	(*OrgEntry)(nil),                   // 3: tenure.v1.OrgEntry
 	(*UserEntry)(nil),                  // 4: tenure.v1.UserEntry
-	(*Holding)(nil),                    // 5: tenure.v1.Holding
-	(*WatchInvalidationsRequest)(nil),  // 6: tenure.v1.WatchInvalidationsRequest
-	(*WatchInvalidationsResponse)(nil), // 7: tenure.v1.WatchInvalidationsResponse
-	(*Invalidation)(nil),               // 8: tenure.v1.Invalidation
-	(*ResolveKeyRequest)(nil),          // 9: tenure.v1.ResolveKeyRequest
-	(*ResolveKeyResponse)(nil),         // 10: tenure.v1.ResolveKeyResponse
-	(*ResolveUserRequest)(nil),         // 11: tenure.v1.ResolveUserRequest
-	(*ResolveUserResponse)(nil),        // 12: tenure.v1.ResolveUserResponse
-	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 14: google.protobuf.Duration
+	(*HeldPermissions)(nil),            // 5: tenure.v1.HeldPermissions
+	(*Holding)(nil),                    // 6: tenure.v1.Holding
+	(*WatchInvalidationsRequest)(nil),  // 7: tenure.v1.WatchInvalidationsRequest
+	(*WatchInvalidationsResponse)(nil), // 8: tenure.v1.WatchInvalidationsResponse
+	(*Invalidation)(nil),               // 9: tenure.v1.Invalidation
+	(*ResolveKeyRequest)(nil),          // 10: tenure.v1.ResolveKeyRequest
+	(*ResolveKeyResponse)(nil),         // 11: tenure.v1.ResolveKeyResponse
+	(*ResolveUserRequest)(nil),         // 12: tenure.v1.ResolveUserRequest
+	(*ResolveUserResponse)(nil),        // 13: tenure.v1.ResolveUserResponse
+	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 15: google.protobuf.Duration
 }
 var file_tenure_v1_invalidation_proto_depIdxs = []int32{
-	13, // 0: tenure.v1.KeyEntry.expires_at:type_name -> google.protobuf.Timestamp
-	5,  // 1: tenure.v1.UserEntry.holdings:type_name -> tenure.v1.Holding
-	13, // 2: tenure.v1.Holding.expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: tenure.v1.WatchInvalidationsResponse.invalidations:type_name -> tenure.v1.Invalidation
-	14, // 4: tenure.v1.WatchInvalidationsResponse.age:type_name -> google.protobuf.Duration
-	14, // 5: tenure.v1.WatchInvalidationsResponse.elapsed:type_name -> google.protobuf.Duration
-	0,  // 6: tenure.v1.Invalidation.scope:type_name -> tenure.v1.Scope
-	2,  // 7: tenure.v1.Invalidation.project:type_name -> tenure.v1.ProjectEntry
-	3,  // 8: tenure.v1.Invalidation.org:type_name -> tenure.v1.OrgEntry
-	1,  // 9: tenure.v1.ResolveKeyResponse.key:type_name -> tenure.v1.KeyEntry
-	4,  // 10: tenure.v1.ResolveKeyResponse.user:type_name -> tenure.v1.UserEntry
-	2,  // 11: tenure.v1.ResolveKeyResponse.projects:type_name -> tenure.v1.ProjectEntry
-	3,  // 12: tenure.v1.ResolveKeyResponse.orgs:type_name -> tenure.v1.OrgEntry
-	4,  // 13: tenure.v1.ResolveUserResponse.user:type_name -> tenure.v1.UserEntry
-	2,  // 14: tenure.v1.ResolveUserResponse.projects:type_name -> tenure.v1.ProjectEntry
-	3,  // 15: tenure.v1.ResolveUserResponse.orgs:type_name -> tenure.v1.OrgEntry
-	6,  // 16: tenure.v1.InvalidationService.WatchInvalidations:input_type -> tenure.v1.WatchInvalidationsRequest
-	9,  // 17: tenure.v1.InvalidationService.ResolveKey:input_type -> tenure.v1.ResolveKeyRequest
-	11, // 18: tenure.v1.InvalidationService.ResolveUser:input_type -> tenure.v1.ResolveUserRequest
-	7,  // 19: tenure.v1.InvalidationService.WatchInvalidations:output_type -> tenure.v1.WatchInvalidationsResponse
-	10, // 20: tenure.v1.InvalidationService.ResolveKey:output_type -> tenure.v1.ResolveKeyResponse
-	12, // 21: tenure.v1.InvalidationService.ResolveUser:output_type -> tenure.v1.ResolveUserResponse
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 0: tenure.v1.KeyEntry.expires_at:type_name -> google.protobuf.Timestamp
+	6,  // 1: tenure.v1.UserEntry.holdings:type_name -> tenure.v1.Holding
+	5,  // 2: tenure.v1.UserEntry.sets:type_name -> tenure.v1.HeldPermissions
+	14, // 3: tenure.v1.Holding.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 4: tenure.v1.WatchInvalidationsResponse.invalidations:type_name -> tenure.v1.Invalidation
+	15, // 5: tenure.v1.WatchInvalidationsResponse.age:type_name -> google.protobuf.Duration
+	15, // 6: tenure.v1.WatchInvalidationsResponse.elapsed:type_name -> google.protobuf.Duration
+	0,  // 7: tenure.v1.Invalidation.scope:type_name -> tenure.v1.Scope
+	2,  // 8: tenure.v1.Invalidation.project:type_name -> tenure.v1.ProjectEntry
+	3,  // 9: tenure.v1.Invalidation.org:type_name -> tenure.v1.OrgEntry
+	1,  // 10: tenure.v1.ResolveKeyResponse.key:type_name -> tenure.v1.KeyEntry
+	4,  // 11: tenure.v1.ResolveKeyResponse.user:type_name -> tenure.v1.UserEntry
+	2,  // 12: tenure.v1.ResolveKeyResponse.projects:type_name -> tenure.v1.ProjectEntry
+	3,  // 13: tenure.v1.ResolveKeyResponse.orgs:type_name -> tenure.v1.OrgEntry
+	4,  // 14: tenure.v1.ResolveUserResponse.user:type_name -> tenure.v1.UserEntry
+	2,  // 15: tenure.v1.ResolveUserResponse.projects:type_name -> tenure.v1.ProjectEntry
+	3,  // 16: tenure.v1.ResolveUserResponse.orgs:type_name -> tenure.v1.OrgEntry
+	7,  // 17: tenure.v1.InvalidationService.WatchInvalidations:input_type -> tenure.v1.WatchInvalidationsRequest
+	10, // 18: tenure.v1.InvalidationService.ResolveKey:input_type -> tenure.v1.ResolveKeyRequest
+	12, // 19: tenure.v1.InvalidationService.ResolveUser:input_type -> tenure.v1.ResolveUserRequest
+	8,  // 20: tenure.v1.InvalidationService.WatchInvalidations:output_type -> tenure.v1.WatchInvalidationsResponse
+	11, // 21: tenure.v1.InvalidationService.ResolveKey:output_type -> tenure.v1.ResolveKeyResponse
+	13, // 22: tenure.v1.InvalidationService.ResolveUser:output_type -> tenure.v1.ResolveUserResponse
+	20, // [20:23] is the sub-list for method output_type
+	17, // [17:20] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_tenure_v1_invalidation_proto_init() }
@@ -1201,7 +1261,7 @@ func file_tenure_v1_invalidation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tenure_v1_invalidation_proto_rawDesc), len(file_tenure_v1_invalidation_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
