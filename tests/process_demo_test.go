@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/tenurehq/tenure/tests/redistest"
 )
 
 // The demo is what people run first: it ends well, says what it did, and shows no secret, not even of its own.
@@ -11,7 +13,8 @@ import (
 // With VerifyKey's secret printed instead of its mask, it fails: tried.
 func TestProcessDemo(t *testing.T) {
 	t.Parallel()
-	p := processRun(t, nil, "demo")
+	redis := redistest.Start(t)
+	p := processRun(t, nil, "demo", "--redis-url", redis.URL())
 	select {
 	case <-p.ended:
 	case <-time.After(processWait):
@@ -21,6 +24,12 @@ func TestProcessDemo(t *testing.T) {
 		t.Fatalf("%v\n%s", p.err, p.stderr.String())
 	}
 	out := p.stdout.String()
+	if !regexp.MustCompile(`hears of changes through Redis\nit refused the key \d+\.\d ms after Tenure had answered`).MatchString(out) {
+		t.Errorf("no other process:\n%s", out)
+	}
+	if left := redis.Must(t, "DBSIZE"); left != "0" {
+		t.Errorf("%s names are left in Redis", left)
+	}
 	figures := regexp.MustCompile(`\n([1-9]\d*) commands, ([1-9]\d*) events in ([1-9]\d*) commits; replayed in \S+; the whole demo took \S+\.\n$`)
 	m := figures.FindStringSubmatch(out)
 	if m == nil {

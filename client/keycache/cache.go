@@ -197,7 +197,11 @@ func (c *Cache) follow(ctx context.Context, failed chan<- error) {
 			default:
 			}
 		}
-		c.cfg.Logger.Warn("no word of what changes", "error", err, "age", c.Age().Round(time.Millisecond))
+		age := "nothing was heard yet"
+		if a := c.Age(); a < 365*24*time.Hour {
+			age = a.Round(time.Millisecond).String()
+		}
+		c.cfg.Logger.Warn("no word of what changes", "error", err, "age", age)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait/2 + rand.N(wait)):

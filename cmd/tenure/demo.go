@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,22 +19,27 @@ import (
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/internal/rpc"
 	"github.com/tenurehq/tenure/internal/tenancy"
+	"github.com/tenurehq/tenure/projections/redis"
 	"github.com/tenurehq/tenure/proto/gen/tenure/v1/tenurev1connect"
 )
 
 func demoCommand() *cobra.Command {
-	return &cobra.Command{
+	var redisURL string
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Start everything in a temporary directory and play a story through the real API",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return demo(cmd.Context(), redisURL, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	cmd.Flags().StringVar(&redisURL, "redis-url", os.Getenv("TENURE_REDIS_URL"),
+		"Redis through which the story's service hears of changes, such as redis://:password@host:6379; what is written there is removed at the end; also by TENURE_REDIS_URL (default none: it hears of them from Tenure)")
+	return cmd
 }
 
 // demo plays the story. An error says what differed from what it should have been.
-func demo(ctx context.Context, out, logs io.Writer) (err error) {
+func demo(ctx context.Context, redisURL string, out, logs io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	began := time.Now()
@@ -43,8 +49,17 @@ func demo(ctx context.Context, out, logs io.Writer) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	admin := rand.Text() + rand.Text()
+	prefix := "tenure-demo-" + rand.Text()
+	if redisURL != "" {
+		remove := func() error { return redis.Remove(context.WithoutCancel(ctx), redisURL, "", prefix) }
+		if err := remove(); err != nil {
+			return fmt.Errorf("the Redis of --redis-url can't be used: %w", err)
+		}
+		// Behind Close: no server writes there any more.
+		defer func() { err = errors.Join(err, remove()) }()
+	}
 	a, err := app.Start(ctx, app.Config{
-		DataDir: dir, Listen: "127.0.0.1:0", AdminKey: admin,
+		DataDir: dir, Listen: "127.0.0.1:0", AdminKey: admin, RedisURL: redisURL, RedisPrefix: prefix,
 		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -61,7 +76,7 @@ func demo(ctx context.Context, out, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &story{out: out, url: a.URL, secret: admin}
+	s := &story{out: out, url: a.URL, secret: admin, redisURL: redisURL, redisPrefix: prefix}
 	s.admin = s.clients(admin)
 	heading(out, "1. Taking in examples/tenancy.yaml")
 	if s.made, err = tenancy.TakeIn(ctx, http.DefaultClient, a.URL, file, bearer(admin)); err != nil {

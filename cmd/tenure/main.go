@@ -28,7 +28,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), restoreCommand(), demoCommand())
+	cmd.AddCommand(serveCommand(), restoreCommand(), demoCommand(), demoServiceCommand())
 	cli.Add(cmd)
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -31,8 +32,10 @@ type story struct {
 	url string
 	// secret is the admin key.
 	secret string
-	admin  clients
-	made   *tenancy.Result
+	// redisURL is where what caches need is kept, "" for nowhere, and redisPrefix what its names begin with.
+	redisURL, redisPrefix string
+	admin                 clients
+	made                  *tenancy.Result
 }
 
 func (s *story) play(ctx context.Context) error {
@@ -147,9 +150,16 @@ func (s *story) changed(ctx context.Context) error {
 }
 
 func (s *story) revoke(ctx context.Context) error {
-	heading(s.out, "6. Revoking the key")
+	heading(s.out, "6. Revoking the key, which another process keeps in its memory")
 	made := s.made.Keys[ingestKey]
+	service, err := s.startService(ctx, made)
+	if err != nil {
+		return err
+	}
 	if _, err := s.admin.keys.RevokeKey(ctx, &tenurev1.RevokeKeyRequest{KeyId: made.Key.Id, Reason: "found in a public repository"}); err != nil {
+		return err
+	}
+	if err := service.refused(s.out, time.Now()); err != nil {
 		return err
 	}
 	res, err := s.admin.keys.VerifyKey(ctx, &tenurev1.VerifyKeyRequest{PublicKey: made.Key.PublicKey, Secret: made.Secret, Environment: "production"})

@@ -242,17 +242,26 @@ func (s *sink) clear(ctx context.Context, c rueidis.Client, epoch string) error 
 	s.epoch, s.places = epoch, make([]place, s.layout.Partitions)
 	w := s.writer()
 	defer w.land()
+	err = eachName(ctx, c, s.layout.Prefix+":{*}:*", func(name string) error { return s.remove(ctx, c, w, name) })
+	if err != nil {
+		return err
+	}
+	return w.send(ctx)
+}
+
+// eachName visits the names that look like a pattern, on all servers.
+func eachName(ctx context.Context, c rueidis.Client, pattern string, visit func(name string) error) error {
 	for _, node := range c.Nodes() {
 		if role, err := node.Do(ctx, node.B().Role().Build()).ToArray(); err != nil || len(role) == 0 || text(role[0]) != "master" {
 			continue // it follows one
 		}
 		for cursor := uint64(0); ; {
-			some, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(s.layout.Prefix+":{*}:*").Count(1000).Build()).AsScanEntry()
+			some, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()
 			if err != nil {
 				return err
 			}
 			for _, name := range some.Elements {
-				if err := s.remove(ctx, c, w, name); err != nil {
+				if err := visit(name); err != nil {
 					return err
 				}
 			}
@@ -261,7 +270,21 @@ func (s *sink) clear(ctx context.Context, c rueidis.Client, epoch string) error 
 			}
 		}
 	}
-	return w.send(ctx)
+	return nil
+}
+
+// Remove removes all that is under a prefix, when no server keeps it any more.
+func Remove(ctx context.Context, url, ca, prefix string) error {
+	conn, err := connectionTo(url, ca)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	c, err := conn.get()
+	if err != nil {
+		return err
+	}
+	return eachName(ctx, c, prefix+":*", func(name string) error { return c.Do(ctx, c.B().Unlink().Key(name).Build()).Error() })
 }
 
 // remove removes what another epoch left. What is of a partition goes only as long as nobody began another one.

@@ -16,7 +16,7 @@ import (
 )
 
 // texts are what may be in a field.
-var texts = []string{"key_1", `a "quoted" \ name`, "Zoë\n\x00\u2028<&>", "\U0001f511", "datasets:CUD"}
+var texts = []string{"key_1", `a "quoted" name`, `back\slash`, "Zoë\n\x00\u2028<&>", "\U0001f511", "datasets:CUD"}
 
 // filled sets every field of a message, or some.
 func filled(m protoreflect.Message, all bool) {
