@@ -13,15 +13,15 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/rueidis"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tenurehq/tenure/client/keycache"
-	"github.com/tenurehq/tenure/client/keycache/redissource"
 	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/internal/engine"
 	"github.com/tenurehq/tenure/internal/keyring"
-	"github.com/tenurehq/tenure/projections/redis/layout"
+	"github.com/tenurehq/tenure/projections/invalidation"
 	eventv1 "github.com/tenurehq/tenure/proto/gen/tenure/event/v1"
 	"github.com/tenurehq/tenure/tests/redistest"
 )
@@ -35,6 +35,7 @@ type planed struct {
 	server  *redistest.Server
 	ids     []domain.KeyID
 	secrets []string
+	ring    *keyring.Ring
 }
 
 func (p *planed) do(c domain.Command) {
@@ -47,16 +48,22 @@ func startPlaned(n int) *planed {
 	p.App = must(app.Start(context.Background(), app.Config{DataDir: dir, Listen: "127.0.0.1:0", AdminKey: adminKey, Logger: silent, RedisURL: p.server.URL()}))
 	peppers, _, err := keyring.LoadPeppers(dir + "/pepper")
 	check(err)
-	ring := must(keyring.New(keyring.Config{Style: keyring.StyleTenure, Brand: "tn", Scheme: keyring.SchemeHMAC, Peppers: peppers}))
+	p.ring = must(keyring.New(keyring.Config{Style: keyring.StyleTenure, Brand: "tn", Scheme: keyring.SchemeHMAC, Peppers: peppers}))
 	p.do(domain.CreateOrg{ID: "org", OrgName: "client-1"})
 	p.do(domain.CreateProject{ID: "prj", Org: "org", ProjectName: "first"})
 	for i := range n {
-		p.ids, p.secrets = append(p.ids, domain.KeyID("key"+strconv.Itoa(i))), append(p.secrets, "secret of key "+strconv.Itoa(i))
+		id := "key" + strconv.Itoa(i)
+		p.ids, p.secrets = append(p.ids, domain.KeyID(id)), append(p.secrets, secretOf(id))
 	}
-	p.each(n, 256, func(i int) {
-		p.do(domain.CreateKey{Project: "prj", Minted: domain.Minted{ID: p.ids[i], Public: "pk-" + string(p.ids[i]), Verifier: ring.NewVerifier(p.secrets[i])}})
-	})
+	p.each(n, 256, func(i int) { p.createKey(string(p.ids[i]), domain.CreateKey{Project: "prj"}) })
 	return p
+}
+
+func secretOf(id string) string { return "the-secret-of-" + id }
+
+func (p *planed) createKey(id string, c domain.CreateKey) {
+	c.Minted = domain.Minted{ID: domain.KeyID(id), Public: "pk-" + id, Verifier: p.ring.NewVerifier(secretOf(id))}
+	p.do(c)
 }
 
 // each calls for every number, several at a time.
@@ -124,36 +131,77 @@ func keycaches(s sizes) []row {
 		{What: fmt.Sprintf("cold start of %s keys, 256 callers", number(float64(len(p.ids)))), Figure: float64(len(p.ids)) / cold, Unit: "keys/s",
 			Note: fmt.Sprintf("%d questions, 16 at once", questions)},
 	}
-	names := layout.DefaultPrefix
 	check(p.ReadModels.Redis.Await(ctx, p.Engine.State().Position))
-	option := rueidis.MustParseURL(p.server.URL())
-	throughRedis := p.open(redissource.New(option, names))
-	defer throughRedis.Close()
-	n := max(20, min(250, len(p.ids)/4))
+	n := max(4, min(200, len(p.ids)/4))
+	var heard *service
 	for i, by := range []struct {
-		name string
-		*keycache.Cache
-		bar float64
-	}{{"WatchInvalidations", cache, 20}, {"Redis", throughRedis, 50}} {
-		p50, p99 := p.effects(by.Cache, i*n, n)
+		name, redisURL string
+		bar            float64
+	}{{"WatchInvalidations", "", 20}, {"Redis", p.server.URL(), 50}} {
+		heard = startService(p.URL, by.redisURL)
+		defer heard.close()
+		p50, p99 := p.effects(heard, i*n, n)
 		floor50, floor99 := p.floor(by.name, n)
 		rows = append(rows,
-			row{What: "from a command's answer to its effect through " + by.name + ", p50", Figure: p50, Unit: "ms", Floor: floor50.ms, FloorIs: floor50.is, Ratio: p50 / floor50.ms},
-			within(row{What: "  p99", Figure: p99, Unit: "ms", Floor: floor99.ms, FloorIs: floor99.is}, by.bar))
+			row{What: "from a command's answer to its effect in another process through " + by.name + ", p50", Figure: p50, Unit: "ms", Floor: floor50.ms, FloorIs: floor50.is, Ratio: p50 / floor50.ms},
+			within(row{What: fmt.Sprintf("  p99 of %d", kinds*n), Figure: p99, Unit: "ms", Floor: floor99.ms, FloorIs: floor99.is}, by.bar))
 	}
-	// One invalidation for all keys of an organization.
-	began := time.Now()
-	p.do(domain.SuspendOrg{ID: "org"})
-	answered := time.Now()
-	last := len(p.ids) - 1
-	for verify(cache, last).Reason != string(domain.OrgSuspended) {
-		time.Sleep(20 * time.Microsecond)
+	return append(rows, p.suspended(heard)...)
+}
+
+// suspended is one invalidation for all keys of an organization, and how soon keys of others are revoked meanwhile.
+func (p *planed) suspended(heard *service) []row {
+	const n = 100
+	p.do(domain.CreateOrg{ID: "beside", OrgName: "client-3"})
+	p.do(domain.CreateProject{ID: "beside", Org: "beside", ProjectName: "beside"})
+	for i := range 2 * n {
+		p.createKey(fmt.Sprint("beside", i), domain.CreateKey{Project: "beside"})
 	}
-	rows = append(rows, within(row{
-		What: fmt.Sprintf("an organization with %s keys suspended, effect after the answer", number(float64(len(p.ids)))), Figure: time.Since(answered).Seconds() * 1000, Unit: "ms",
-		Note: fmt.Sprintf("command %.1f ms", answered.Sub(began).Seconds()*1000),
-	}, 20))
-	return rows
+	revoked := func(from int) (slowest float64) {
+		for i := from; i < from+n; i++ {
+			id := fmt.Sprint("beside", i)
+			slowest = max(slowest, heard.effect(secretOf(id), "reason", string(domain.KeyRevoked), func() { p.do(domain.RevokeKey{ID: domain.KeyID(id)}) }))
+		}
+		return slowest
+	}
+	alone := revoked(0)
+	before := p.Engine.State()
+	var command float64
+	effect := heard.effect(p.secrets[len(p.secrets)-1], "reason", string(domain.OrgSuspended), func() {
+		command = seconds(func() { p.do(domain.SuspendOrg{ID: "org"}) }) * 1000
+	})
+	told := invalidation.Changes(before, p.Engine.State())
+	p.do(domain.ResumeOrg{ID: "org"})
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if i%2 == 0 {
+				p.do(domain.SuspendOrg{ID: "org"})
+			} else {
+				p.do(domain.ResumeOrg{ID: "org"})
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	meanwhile := revoked(n)
+	close(stop)
+	<-done
+	return []row{
+		within(row{
+			What:   fmt.Sprintf("an organization with %s keys suspended, effect after the answer", number(float64(len(p.ids)))),
+			Figure: effect, Unit: "ms", Note: fmt.Sprintf("command %.1f ms; %d invalidation of %d bytes", command, len(told), proto.Size(told[0].Invalidation)),
+		}, 50),
+		{
+			What: fmt.Sprintf("  keys of another revoked while it is suspended and resumed, slowest of %d", n), Figure: meanwhile, Unit: "ms",
+			Floor: alone, FloorIs: "while nothing else is", Ratio: meanwhile / alone,
+		},
+	}
 }
 
 // closedLoopFast is how often callers call in a second, where remembering each call would cost more than it.
@@ -181,43 +229,39 @@ func closedLoopFast(callers int, d time.Duration, call func(i int)) float64 {
 	return float64(sum) / time.Since(began).Seconds()
 }
 
-// effects are revocations, transfers and suspensions in turns: how long after each answer the cache answers so.
-func (p *planed) effects(c *keycache.Cache, from, n int) (p50, p99 float64) {
-	ctx := context.Background()
+// kinds is of how many kinds the effects are.
+const kinds = 5
+
+// effects are revocations, transfers, suspensions, their end and changes of a role in turns: how long after each answer another process
+// judges so.
+func (p *planed) effects(by *service, from, n int) (p50, p99 float64) {
 	var took []float64
-	until := func(secret string, fits func(keycache.Answer) bool) {
-		answered := time.Now()
-		for {
-			if a, err := c.Verify(ctx, "", secret, "", netip.Addr{}); err == nil && fits(a) {
-				break
-			}
-			// Server and cache are one process here: who spins keeps the other from its connections.
-			time.Sleep(20 * time.Microsecond)
-		}
-		took = append(took, time.Since(answered).Seconds()*1000)
-	}
 	if _, ok := p.Engine.State().Org("other"); !ok {
 		p.do(domain.CreateOrg{ID: "other", OrgName: "client-2"})
+		p.do(domain.CreateOrg{ID: "people", OrgName: "client-4"})
+		p.do(domain.RegisterUser{ID: "usr", Email: &eventv1.Sealed{}, EmailDigest: []byte("usr")})
+		p.do(domain.GrantRole{Org: "people", User: "usr", Role: domain.Viewer})
+		p.createKey("personal", domain.CreateKey{User: "usr"})
 	}
 	stays := p.secrets[len(p.secrets)-1]
-	must(c.Verify(ctx, "", stays, "", netip.Addr{}))
 	org, other := domain.OrgID("org"), domain.OrgID("other")
 	for i := range n {
-		secret := p.secrets[from+i]
-		must(c.Verify(ctx, "", secret, "", netip.Addr{}))
-		p.do(domain.RevokeKey{ID: p.ids[from+i]})
-		until(secret, func(a keycache.Answer) bool { return a.Reason == string(domain.KeyRevoked) })
-		p.do(domain.TransferProject{ID: "prj", Target: other})
-		until(stays, func(a keycache.Answer) bool { return a.OrgID == string(other) })
-		p.do(domain.SuspendOrg{ID: other})
-		until(stays, func(a keycache.Answer) bool { return a.Reason == string(domain.OrgSuspended) })
-		p.do(domain.ResumeOrg{ID: other})
-		until(stays, func(a keycache.Answer) bool { return a.Valid })
+		took = append(took,
+			by.effect(p.secrets[from+i], "reason", string(domain.KeyRevoked), func() { p.do(domain.RevokeKey{ID: p.ids[from+i]}) }),
+			by.effect(stays, "org", string(other), func() { p.do(domain.TransferProject{ID: "prj", Target: other}) }),
+			by.effect(stays, "reason", string(domain.OrgSuspended), func() { p.do(domain.SuspendOrg{ID: other}) }),
+			by.effect(stays, "reason", keycache.Valid, func() { p.do(domain.ResumeOrg{ID: other}) }))
+		role, what := domain.RoleMember, "holds"
+		if i%2 == 1 {
+			role, what = domain.Viewer, "lacks"
+		}
+		took = append(took, by.effect(secretOf("personal"), what, "prompts:CUD", func() { p.do(domain.GrantRole{Org: "people", User: "usr", Role: role}) }))
 		org, other = other, org
 	}
 	if org != "org" {
 		p.do(domain.TransferProject{ID: "prj", Target: "org"})
 	}
+	p.do(domain.GrantRole{Org: "people", User: "usr", Role: domain.Viewer})
 	slices.Sort(took)
 	return took[len(took)/2], took[len(took)*99/100]
 }
@@ -237,14 +281,14 @@ func (p *planed) floor(name string, n int) (p50, p99 floored) {
 		defer client.Close()
 		heard := make(chan struct{})
 		go func() {
-			for i := 0; i < 4*n; i++ {
+			for i := 0; i < kinds*n; i++ {
 				if _, err := client.Do(ctx, client.B().Xread().Block(0).Streams().Key("beside").Id(strconv.Itoa(i)+"-0").Build()).AsXRead(); err != nil {
 					panic(err)
 				}
 				heard <- struct{}{}
 			}
 		}()
-		for i := range 4 * n {
+		for i := range kinds * n {
 			began := time.Now()
 			check(client.Do(ctx, client.B().Xadd().Key("beside").Id(strconv.Itoa(i+1)+"-0").FieldValue().FieldValue("entry", `{"id":"org"}`).Build()).Error())
 			<-heard
@@ -259,7 +303,7 @@ func (p *planed) floor(name string, n int) (p50, p99 floored) {
 		consumer := must(stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{}))
 		messages := must(consumer.Messages())
 		defer messages.Stop()
-		for range 4 * n {
+		for range kinds * n {
 			began := time.Now()
 			must(js.Publish(ctx, "beside", []byte(`{"id":"org"}`)))
 			must(messages.Next())

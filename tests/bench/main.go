@@ -59,6 +59,10 @@ var groups = []group{
 }
 
 func main() {
+	if os.Getenv(asService) != "" {
+		serve(os.Stdin, os.Stdout)
+		return
+	}
 	only := flag.String("run", "", "regular expression of the groups to run (default all)")
 	small := flag.Bool("quick", false, "small sizes: shows that it works, not how fast")
 	jsonFile := flag.String("json", "", "write the table here as well, as JSON")
