@@ -8,12 +8,18 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/tenurehq/tenure/client/keycache"
+	"github.com/tenurehq/tenure/client/keycache/redissource"
+	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/domain"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+	"github.com/tenurehq/tenure/tests/redistest"
 )
 
 // keycacheFill verifies all keys once, so that they are kept.
@@ -134,31 +140,170 @@ func keycacheLink(t *testing.T, mode linkMode, closed bool) {
 	if _, err := verify(); closed && !errors.Is(err, keycache.ErrStale) {
 		t.Errorf("behind the bound a cache that fails closed answers %v", err)
 	}
-	if last := w.lastGood(); last.Sub(cut) > bound {
-		t.Errorf("a revoked key was good %s after the link failed; the bound is %s", last.Sub(cut), bound)
-	}
 	link.set(linkWorks)
+	again := keycacheRecovers(t, cache, bound, kept.secret, secrets)
+	w.end()
+	// Those that come when the link is back among them.
+	if last := w.lastGood(); last.Sub(revoked) > bound {
+		t.Errorf("a revoked key was good %s after the answer; the bound is %s", last.Sub(revoked), bound)
+	}
+	t.Logf("%d keys revoked within %s; none was good later than %s after the link failed (bound %s); %d answers; current again %s after it was back", len(ids), revoked.Sub(cut).Round(time.Millisecond), max(0, w.lastGood().Sub(cut)).Round(time.Millisecond), bound, w.answers.Load(), again.Round(time.Millisecond))
+}
+
+// keycacheRecovers waits until a cache is current, with a good key and others that are revoked, and answers how long that took.
+func keycacheRecovers(t *testing.T, c *keycache.Cache, bound time.Duration, good string, revoked []string) time.Duration {
+	t.Helper()
 	back := time.Now()
+	verify := func(secret string) (keycache.Answer, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return c.Verify(ctx, "", secret, "", netip.Addr{})
+	}
 	for {
-		got, err := verify()
-		if err == nil && got.Valid && cache.Age() < bound {
+		got, err := verify(good)
+		if err == nil && got.Valid && c.Age() < bound {
 			break
 		}
 		if time.Since(back) > apiWait {
-			t.Fatalf("after the link came back: %+v, %v", got, err)
+			t.Fatalf("after the fault: %+v, %v", got, err)
 		}
 	}
 	again := time.Since(back)
-	for i := 0; i < len(secrets); {
-		// What was held up and comes now may be too old by itself, until the cache has called anew.
-		got, err := cache.Verify(t.Context(), "", secrets[i], "", netip.Addr{})
-		switch {
-		case err == nil && got.Reason == "KEY_REVOKED":
-			i++
-		case err == nil || time.Since(back) > apiWait:
-			t.Fatalf("a revoked key after the link came back: %+v, %v", got, err)
+	keycacheRefuses(t, c, revoked)
+	return again
+}
+
+// keycacheRefuses waits until a cache knows that keys are revoked.
+func keycacheRefuses(t *testing.T, c *keycache.Cache, revoked []string) {
+	t.Helper()
+	for _, secret := range revoked {
+		faultUntil(t, "a revoked key to be known as such", func() bool {
+			a, err := c.Verify(t.Context(), "", secret, "", netip.Addr{})
+			return err == nil && a.Reason == "KEY_REVOKED"
+		})
+	}
+}
+
+// keycacheStale waits until what a cache knows is older than the bound by far.
+func keycacheStale(t *testing.T, c *keycache.Cache, bound time.Duration) {
+	t.Helper()
+	faultUntil(t, "the age to grow", func() bool { return c.Age() > bound+bound/2 })
+}
+
+// Keys are revoked while Redis, through which a cache hears of it, is gone, emptied, put back to an older copy, or stands still: behind the
+// stated bound none is good; and then all is as it should be, by itself. What was known as revoked never is good again. Fails if the age
+// of what is known is not looked at: tried.
+func TestFaultKeycacheRedis(t *testing.T) {
+	t.Parallel()
+	const bound = 3 * time.Second
+	start := func(t *testing.T, r *redistest.Server) {
+		if err := r.Start(); err != nil {
+			t.Fatal(err)
 		}
 	}
+	for _, fault := range []struct {
+		name    string
+		closed  bool
+		earlier func(*testing.T, *redistest.Server) // before the first half is revoked
+		begin   func(*testing.T, *redistest.Server)
+		end     func(*testing.T, *redistest.Server) // nil: it is over as soon as it began
+	}{
+		{"killed", true, nil, func(_ *testing.T, r *redistest.Server) { r.Kill() }, start},
+		{"killed, Tenure is asked", false, nil, func(_ *testing.T, r *redistest.Server) { r.Kill() }, start},
+		{"emptied", true, nil, func(t *testing.T, r *redistest.Server) { r.Must(t, "FLUSHALL") }, nil},
+		{
+			"put back to an older copy", true, func(t *testing.T, r *redistest.Server) { r.Must(t, "SAVE") },
+			func(t *testing.T, r *redistest.Server) { r.Kill(); start(t, r) }, nil,
+		},
+		{
+			"standing still", true, nil, func(_ *testing.T, r *redistest.Server) { r.Signal(syscall.SIGSTOP) },
+			func(_ *testing.T, r *redistest.Server) { r.Signal(syscall.SIGCONT) },
+		},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			redis := redistest.Start(t)
+			s := apiStart(t, func(cfg *app.Config) { cfg.RedisURL = redis.URL() })
+			plane := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{Instance: true, Preset: "ingest-only"})
+			a := s.tenant(t)
+			n := soak(150, 1000)
+			ids, secrets := s.keycacheKeys(t, a.project, 2*n)
+			kept := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{ProjectId: a.project})
+			s.inRedis(t)
+			cache := keycacheOpen(t, keycache.Config{
+				URL: s.URL, Key: plane.secret, MaxStale: bound, FailClosed: fault.closed, Source: redissource.New(rueidis.MustParseURL(redis.URL()), ""),
+			})
+			keycacheFill(t, cache, append([]string{kept.secret}, secrets...))
+			if fault.earlier != nil {
+				fault.earlier(t, redis)
+			}
+			s.keycacheRevoke(t, ids[:n])
+			first := watchKeycache(t, cache, secrets[:n])
+			keycacheRefuses(t, cache, secrets[:n])
+			known := time.Now()
+			second := watchKeycache(t, cache, secrets[n:])
+			fault.begin(t, redis)
+			revoked := s.keycacheRevoke(t, ids[n:])
+			if fault.end != nil {
+				if fault.closed {
+					keycacheStale(t, cache, bound)
+				} else {
+					// Nobody tells it; it asks.
+					keycacheRefuses(t, cache, secrets[n:])
+				}
+				fault.end(t, redis)
+			}
+			again := keycacheRecovers(t, cache, bound, kept.secret, secrets)
+			// The rest of the bound, for what would come too late.
+			faultUntil(t, "the bound to pass", func() bool { return time.Since(revoked) > bound+bound/2 })
+			first.end()
+			second.end()
+			if last := first.lastGood(); last.After(known) {
+				t.Errorf("a key that was known as revoked was good again, %s later", last.Sub(known))
+			}
+			if last := second.lastGood(); last.Sub(revoked) > bound {
+				t.Errorf("a revoked key was good %s after the answer; the bound is %s", last.Sub(revoked), bound)
+			}
+			t.Logf("%d keys revoked while Redis was %s; none was good later than %s after (bound %s); %d answers; current again after %s",
+				n, fault.name, max(0, second.lastGood().Sub(revoked)).Round(time.Millisecond), bound, first.answers.Load()+second.answers.Load(), again.Round(time.Millisecond))
+		})
+	}
+}
+
+// One of two servers that keep Redis current stands still, and the other goes on: what is revoked there meanwhile is not good behind the
+// bound.
+func TestFaultKeycachePausedServer(t *testing.T) {
+	t.Parallel()
+	const bound = 5 * time.Second
+	redis, conn, dir := redistest.Start(t), apiBroker(t), t.TempDir()
+	paused := processServe(t, dir, "--nats-url", conn.ConnectedUrl(), "--redis-url", redis.URL())
+	s := apiStart(t, func(cfg *app.Config) {
+		cfg.NATSURL, cfg.RedisURL = conn.ConnectedUrl(), redis.URL()
+		cfg.PepperFile, cfg.SealingKeyFile = dir+"/pepper", dir+"/sealing-key"
+	})
+	plane := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{Instance: true, Preset: "ingest-only"})
+	a := s.tenant(t)
+	var ids, secrets []string
+	for range soak(20, 300) {
+		k := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{ProjectId: a.project})
+		ids, secrets = append(ids, k.id), append(secrets, k.secret)
+	}
+	kept := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{ProjectId: a.project})
+	s.inRedis(t)
+	cache := keycacheOpen(t, keycache.Config{
+		URL: s.URL, Key: plane.secret, MaxStale: bound, FailClosed: true, Source: redissource.New(rueidis.MustParseURL(redis.URL()), ""),
+	})
+	keycacheFill(t, cache, append([]string{kept.secret}, secrets...))
+	w := watchKeycache(t, cache, secrets)
+	_ = paused.cmd.Process.Signal(syscall.SIGSTOP)
+	revoked := s.keycacheRevoke(t, ids)
+	took := keycacheRecovers(t, cache, bound, kept.secret, secrets)
+	faultUntil(t, "the bound to pass", func() bool { return time.Since(revoked) > bound+bound/2 })
+	_ = paused.cmd.Process.Signal(syscall.SIGCONT)
 	w.end()
-	t.Logf("%d keys revoked within %s; none was good later than %s after the link failed (bound %s); %d answers; current again %s after it was back", len(ids), revoked.Sub(cut).Round(time.Millisecond), max(0, w.lastGood().Sub(cut)).Round(time.Millisecond), bound, w.answers.Load(), again.Round(time.Millisecond))
+	if last := w.lastGood(); last.Sub(revoked) > bound {
+		t.Errorf("a revoked key was good %s after the answer; the bound is %s", last.Sub(revoked), bound)
+	}
+	t.Logf("%d keys revoked while one of the servers that keep Redis stood still; none was good later than %s after (bound %s); current after %s",
+		len(ids), max(0, w.lastGood().Sub(revoked)).Round(time.Millisecond), bound, took.Round(time.Millisecond))
 }

@@ -16,10 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/tenurehq/tenure/client/keycache"
+	"github.com/tenurehq/tenure/client/keycache/redissource"
+	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/internal/keyring"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+	"github.com/tenurehq/tenure/tests/redistest"
 )
 
 const keycacheVariable = "TENURE_TEST_KEYCACHE"
@@ -27,6 +32,7 @@ const keycacheVariable = "TENURE_TEST_KEYCACHE"
 // keycacheChild is what a cache in another process is told on its standard input.
 type keycacheChild struct {
 	URL, Key string
+	Redis    string // through which it hears of changes; "" for Tenure itself
 }
 
 // keycacheWait is a question to it: since when a key is answered as it should be.
@@ -52,7 +58,11 @@ func runKeycacheIfAsked() {
 	ctx := context.Background()
 	var cache *keycache.Cache
 	if err == nil {
-		cache, err = keycache.Open(ctx, keycache.Config{URL: child.URL, Key: child.Key})
+		cfg := keycache.Config{URL: child.URL, Key: child.Key}
+		if child.Redis != "" {
+			cfg.Source = redissource.New(rueidis.MustParseURL(child.Redis), "")
+		}
+		cache, err = keycache.Open(ctx, cfg)
 	}
 	for in := json.NewDecoder(os.Stdin); err == nil; {
 		var w keycacheWait
@@ -160,10 +170,24 @@ func quantiles(list []time.Duration) string {
 // tried with each scope left out of Changes.
 func TestKeycacheHearsOfEveryChange(t *testing.T) {
 	t.Parallel()
-	s := apiStart(t, nil)
+	t.Run("WatchInvalidations", func(t *testing.T) {
+		t.Parallel()
+		keycacheHears(t, "")
+	})
+	t.Run("Redis", func(t *testing.T) {
+		t.Parallel()
+		keycacheHears(t, redistest.Start(t).URL())
+	})
+}
+
+func keycacheHears(t *testing.T, redisURL string) {
+	s := apiStart(t, func(cfg *app.Config) { cfg.RedisURL = redisURL })
 	admin := s.admin()
 	plane := s.key(t, admin, &tenurev1.CreateKeyRequest{Instance: true, Preset: "ingest-only"})
-	cache := startKeycache(t, keycacheChild{URL: s.URL, Key: plane.secret})
+	if redisURL != "" {
+		s.inRedis(t)
+	}
+	cache := startKeycache(t, keycacheChild{URL: s.URL, Key: plane.secret, Redis: redisURL})
 	a, b := s.tenant(t), s.org(t, "")
 	var took []time.Duration
 	org, other := a.org, b
