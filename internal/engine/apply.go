@@ -62,13 +62,16 @@ func (e *Engine) publish(next *domain.State) {
 // passed does what every message asks for once, when the published state has passed it.
 func (e *Engine) passed(m eventstore.Decoded) {
 	e.hashes.put(m.Position, m.Hash)
+	events, erasure := 0, false
+	for _, entry := range m.Commit.GetEntries() {
+		events += len(entry.Events)
+	}
+	e.counts.put(m.Position, events)
 	if m.Commit == nil {
 		e.cfg.Logger.Error("ALARM: somebody published to the log by hand; the position is skipped", "position", m.Position)
 		return
 	}
-	events, erasure := 0, false
 	for _, entry := range m.Commit.Entries {
-		events += len(entry.Events)
 		for _, event := range entry.Events {
 			if event.GetUserErased() == nil {
 				continue

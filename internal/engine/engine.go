@@ -76,6 +76,7 @@ type Engine struct {
 	// applying guards the one path by which the state moves on.
 	applying sync.Mutex
 	hashes   hashes
+	counts   counts
 	recent   recent
 	moved    broadcast
 

@@ -43,7 +43,7 @@ func (s *Server) projectionView(r runner.Report) *tenurev1.Projection {
 	view := &tenurev1.Projection{
 		Name: r.Name, Version: uint32(r.Generation.Version), Generation: uint32(r.Generation.Number), Phase: string(r.Status.Phase),
 		Position: uint64(r.Status.Position), End: uint64(r.End), Rate: r.Status.Rate, Engine: r.Engine, Location: r.Where,
-		Time: timestamp(r.Status.Time), Lag: uint64(r.Lag()), LagTime: durationpb.New(r.LagTime(s.Engine.Now())),
+		Time: timestamp(r.Status.Time), Lag: uint64(r.Lag()), LagEvents: r.LagEvents, LagTime: durationpb.New(r.LagTime(s.Engine.Now())),
 	}
 	if r.Generation.Number == 0 {
 		view.Phase = "none"

@@ -111,7 +111,7 @@ func (p *Projector) Await(ctx context.Context, at domain.Position) error {
 func (p *Projector) Report() runner.Report {
 	status, _ := p.runner.Status()
 	return runner.Report{
-		Name: Name, Status: status, Generation: readmodel.Generation{Number: max(1, int(p.sink.generation.Load())), Version: 1}, End: p.Log.End(),
+		Name: Name, LagEvents: p.Log.EventsBehind(status.Position), Status: status, Generation: readmodel.Generation{Number: max(1, int(p.sink.generation.Load())), Version: 1}, End: p.Log.End(),
 		Engine: "redis", Where: p.conn.where() + " " + p.Prefix, Err: status.Err,
 	}
 }

@@ -278,6 +278,7 @@ type Report struct {
 	Engine     string               // what keeps it, and Where in there
 	Where      string
 	End        domain.Position // of the log
+	LagEvents  uint64          // how many events are not in it yet
 	Building   *Progress       // nil if none is built
 	Err        error
 }
@@ -294,6 +295,7 @@ func (r *Projector) Report() Report {
 		report.Generation, report.Where = n.model.Generation, n.model.Where()
 		report.Err = errors.Join(report.Err, report.Status.Err)
 	}
+	report.LagEvents = r.log.EventsBehind(report.Status.Position)
 	if b != nil && !b.ended() {
 		p := b.Progress()
 		report.Building = &p

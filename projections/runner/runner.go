@@ -25,6 +25,16 @@ type Log struct {
 	Open projections.Open
 	// End is the newest position known here.
 	End func() domain.Position
+	// Behind is how many events are behind a position; nil if nobody counts them.
+	Behind func(domain.Position) uint64
+}
+
+// EventsBehind is Behind, as far as somebody counts.
+func (l Log) EventsBehind(at domain.Position) uint64 {
+	if l.Behind == nil {
+		return 0
+	}
+	return l.Behind(at)
 }
 
 // Runner applies a log to one sink, and stops loudly when something is wrong that does not pass. Several may work on one sink: one

@@ -42,6 +42,6 @@ func (s *Solo) Report() Report {
 	status, _ := s.Status()
 	return Report{
 		Name: s.Name(), Status: status, Generation: readmodel.Generation{Name: s.Name(), Number: 1, Version: 1, Status: readmodel.Live},
-		Engine: s.engine, Where: s.where, End: s.Log.End(), Err: status.Err,
+		Engine: s.engine, Where: s.where, End: s.Log.End(), LagEvents: s.Log.EventsBehind(status.Position), Err: status.Err,
 	}
 }

@@ -45,6 +45,7 @@ func registerProjections(r prometheus.Registerer, models rpc.ReadModels, now fun
 		}{
 			{"tenure_projection_position", "Last position of the log that is in the read model.", func(r runner.Report) float64 { return float64(r.Status.Position) }},
 			{"tenure_projection_lag", "Positions of the log that are not in the read model yet.", func(r runner.Report) float64 { return float64(r.Lag()) }},
+			{"tenure_projection_lag_events", "Events that are not in the read model yet; those far back are estimated.", func(r runner.Report) float64 { return float64(r.LagEvents) }},
 			{"tenure_projection_lag_seconds", "For how long what is not in the read model has been waiting.", func(r runner.Report) float64 { return r.LagTime(now()).Seconds() }},
 			{"tenure_projection_rate", "Events applied to the read model per second, lately.", func(r runner.Report) float64 { return r.Status.Rate }},
 			{"tenure_projection_stopped", "1 if the projection stopped and needs somebody. More than 0 is an alarm.", func(r runner.Report) float64 {

@@ -48,7 +48,10 @@ func (a *App) startReadModels(ctx context.Context) (err error) {
 
 // readLog is the log that projections read.
 func (a *App) readLog() runner.Log {
-	return runner.Log{ID: a.Engine.State().Instance.LogID, Open: a.follow, End: func() domain.Position { return a.Engine.State().Position }}
+	return runner.Log{
+		ID: a.Engine.State().Instance.LogID, Open: a.follow,
+		End: func() domain.Position { return a.Engine.State().Position }, Behind: a.Engine.EventsBehind,
+	}
 }
 
 // follow reads the log for a projection.

@@ -51,7 +51,10 @@ type Projection struct {
 	// When the newest commit in it was made.
 	Time *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=time,proto3" json:"time,omitempty"`
 	// Present while it is made anew.
-	Building      *BuildProgress `protobuf:"bytes,14,opt,name=building,proto3" json:"building,omitempty"`
+	Building *BuildProgress `protobuf:"bytes,14,opt,name=building,proto3" json:"building,omitempty"`
+	// How many events the positions hold that it lags behind. What is further back than the newest 65,536 positions, or than where the
+	// server began to read the log, is estimated by those.
+	LagEvents     uint64 `protobuf:"varint,15,opt,name=lag_events,json=lagEvents,proto3" json:"lag_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +185,13 @@ func (x *Projection) GetBuilding() *BuildProgress {
 		return x.Building
 	}
 	return nil
+}
+
+func (x *Projection) GetLagEvents() uint64 {
+	if x != nil {
+		return x.LagEvents
+	}
+	return 0
 }
 
 type BuildProgress struct {
@@ -636,7 +646,7 @@ var File_tenure_v1_projection_proto protoreflect.FileDescriptor
 
 const file_tenure_v1_projection_proto_rawDesc = "" +
 	"\n" +
-	"\x1atenure/v1/projection.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xaa\x03\n" +
+	"\x1atenure/v1/projection.proto\x12\ttenure.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14tenure/v1/rule.proto\"\xc9\x03\n" +
 	"\n" +
 	"Projection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -655,7 +665,9 @@ const file_tenure_v1_projection_proto_rawDesc = "" +
 	"\x06engine\x18\v \x01(\tR\x06engine\x12\x1a\n" +
 	"\blocation\x18\f \x01(\tR\blocation\x12.\n" +
 	"\x04time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
-	"\bbuilding\x18\x0e \x01(\v2\x18.tenure.v1.BuildProgressR\bbuilding\"\xeb\x01\n" +
+	"\bbuilding\x18\x0e \x01(\v2\x18.tenure.v1.BuildProgressR\bbuilding\x12\x1d\n" +
+	"\n" +
+	"lag_events\x18\x0f \x01(\x04R\tlagEvents\"\xeb\x01\n" +
 	"\rBuildProgress\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\rR\n" +
