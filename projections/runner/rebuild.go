@@ -77,6 +77,7 @@ func (r *Projector) build(verify, replace bool) (*Build, error) {
 		b.from = c.Position
 		b.runner.set(func(s *Status) { s.Position = c.Position })
 	}
+	r.logger.Info("building a read model", "projection", r.Name(), "generation", model.Number, "from", b.from)
 	r.mu.Lock()
 	r.building = b
 	r.mu.Unlock()
