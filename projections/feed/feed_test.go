@@ -305,6 +305,64 @@ func TestDeletedStreamIsFilledAgain(t *testing.T) {
 	same(t, "deleted", l.ids(t), idsIn(t, conn))
 }
 
+// A stream that lost its end, as in a crash of a NATS that does not flush, is filled again behind what is left. Fails if the record is
+// believed: tried.
+func TestLostEndIsFilledAgain(t *testing.T) {
+	t.Parallel()
+	conn, l := natstest.Single(t), newLog(60)
+	all := l.ids(t)
+	for _, left := range []int{0, 1, len(all) / 2, len(all) - 1} {
+		s := newSink(t, conn, nil)
+		run(t, s, l)
+		if err := s.js.DeleteStream(t.Context(), StreamName); err != nil {
+			t.Fatal(err)
+		}
+		// What is left, as it was: a crash does not touch it.
+		again := newSink(t, conn, nil)
+		if _, err := again.stream(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := publish(t.Context(), conn, 0, l.first(t, s, left)); err != nil {
+			t.Fatal(err)
+		}
+		run(t, newSink(t, conn, nil), l)
+		same(t, fmt.Sprintf("%d of %d left", left, len(all)), all, idsIn(t, conn))
+		if err := errors.Join(s.js.DeleteStream(t.Context(), StreamName), s.js.DeleteKeyValue(t.Context(), CheckpointBucket)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Without the record, the stream's last message says where to go on.
+func TestDeletedRecord(t *testing.T) {
+	t.Parallel()
+	conn, l := natstest.Single(t), newLog(100)
+	s := newSink(t, conn, nil)
+	run(t, s, l[:60])
+	if err := s.js.DeleteKeyValue(t.Context(), CheckpointBucket); err != nil {
+		t.Fatal(err)
+	}
+	run(t, newSink(t, conn, nil), l)
+	same(t, "without the record", l.ids(t), idsIn(t, conn))
+}
+
+// A feed that is ahead of the log, as when an older copy was restored, stops, and publishes nothing of another history.
+func TestOlderLogStops(t *testing.T) {
+	t.Parallel()
+	conn, l := natstest.Single(t), newLog(100)
+	run(t, newSink(t, conn, nil), l)
+	older := l[:40]
+	s := newSink(t, conn, nil)
+	r := &runner.Runner{Name: "feed", Log: older.log(), Sink: s, Logger: slog.New(slog.DiscardHandler)}
+	if err := r.Run(t.Context(), runner.Forever); err == nil || errors.Is(err, projections.ErrTransient) {
+		t.Errorf("the projector of an older log: %v", err)
+	}
+	if status, _ := r.Status(); status.Phase != runner.Stopped {
+		t.Errorf("it is %s", status.Phase)
+	}
+	same(t, "the stream", l.ids(t), idsIn(t, conn))
+}
+
 // A message that somebody published by hand is in nobody's way, also as the last one. Fails if the last message is taken for the
 // feed's: tried.
 func TestPublishedByHand(t *testing.T) {

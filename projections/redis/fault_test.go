@@ -272,10 +272,14 @@ func TestRedisStandsStill(t *testing.T) {
 	if c := r.current.Load(); c.After(stopped) {
 		t.Errorf("current %s after Redis stood still", c.Sub(stopped))
 	}
+	if age, stood := p.Age(), time.Since(stopped); age < stood {
+		t.Errorf("the projector says that Redis was current %s ago, and it stands still for %s", age, stood)
+	}
 	s.Signal(syscall.SIGCONT)
 	began := time.Now()
 	reached(t, p, 60)
 	r.newer(t, began)
+	until(t, "the projector to know so", func() bool { return p.Age() < time.Since(began) })
 	conform(t, four, l.state(), s)
 	chained(t, four, s)
 	t.Logf("stood still for %s, current %s later", began.Sub(stopped).Round(time.Millisecond), time.Since(began).Round(time.Millisecond))

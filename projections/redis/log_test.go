@@ -112,7 +112,7 @@ func (l *testLog) log() runner.Log {
 func (l *testLog) config(url string) Config {
 	return Config{
 		URL: url, Prefix: layout.DefaultPrefix, Partitions: 4, Log: l.log(), Lost: func(err error) bool { return errors.Is(err, errLost) },
-		State: l.state, Age: func() time.Duration { return 0 }, Logger: silent,
+		State: l.state, SinceContact: func() time.Duration { return 0 }, Logger: silent,
 	}
 }
 

@@ -47,8 +47,8 @@ type Config struct {
 	Lost func(error) bool
 	// State is the newest known here.
 	State func() *domain.State
-	// Age is how long ago, at most, State's state was all that the log held. It is asked for first.
-	Age    func() time.Duration
+	// SinceContact is how long ago, at most, State's state was all that the log held. It is asked for first.
+	SinceContact func() time.Duration
 	Logger *slog.Logger
 }
 
@@ -115,6 +115,9 @@ func (p *Projector) Report() runner.Report {
 		Engine: "redis", Where: p.conn.where() + " " + p.Prefix, Err: status.Err,
 	}
 }
+
+// Age is for how long nothing in Redis was told to be current: readers that want it newer ask Tenure.
+func (p *Projector) Age() time.Duration { return time.Since(p.sink.vouched.oldest()) }
 
 // Warnings are what is wrong or risky with Redis' settings.
 func (p *Projector) Warnings() []string {
@@ -209,7 +212,7 @@ func (p *Projector) beat(ctx context.Context) {
 			}
 			p.inspect(ctx)
 		}
-		if err := p.sink.heartbeat(ctx, p.Age, p.State, trim); err != nil && ctx.Err() == nil {
+		if err := p.sink.heartbeat(ctx, p.SinceContact, p.State, trim); err != nil && ctx.Err() == nil {
 			p.again()
 		}
 	}
@@ -235,7 +238,7 @@ func (s *sink) heartbeat(ctx context.Context, since func() time.Duration, state 
 	}
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	clocks := make([]int64, len(s.places))
+	clocks, asked := make([]int64, len(s.places)), time.Now()
 	for p := range s.places {
 		answers := c.DoMulti(asking, s.askMeta(c, p), c.B().Time().Build())
 		m, err := readMeta(answers[0])
@@ -256,7 +259,7 @@ func (s *sink) heartbeat(ctx context.Context, since func() time.Duration, state 
 	at := state().Position
 	var list []run
 	for p, now := range s.places {
-		new := claim{asOf: clocks[p] - old.Milliseconds() - 1, at: at}
+		new := claim{asOf: clocks[p] - old.Milliseconds() - 1, here: asked.Add(-old), at: at}
 		if now.at.Position < at {
 			if s.claims[p].asOf == 0 {
 				s.claims[p] = new
@@ -264,7 +267,7 @@ func (s *sink) heartbeat(ctx context.Context, since func() time.Duration, state 
 			continue
 		}
 		s.claims[p] = claim{}
-		list = append(list, run{partition: p, epoch: s.epoch, before: now, after: now, asOf: new.asOf, trim: trim, kept: s.kept})
+		list = append(list, run{partition: p, epoch: s.epoch, before: now, after: now, asOf: new.asOf, here: new.here, trim: trim, kept: s.kept})
 	}
 	if len(list) == 0 {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -117,6 +118,7 @@ type run struct {
 	before, after place
 	restart       bool // after.last is written, rather than that of the changes
 	asOf          int64
+	here          time.Time // asOf by the clock of this server
 	trim          layout.ID
 	kept          int
 	ops           []op

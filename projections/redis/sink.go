@@ -47,17 +47,40 @@ type sink struct {
 	knows   []bool  // by partition: its server has the script
 	claims  []claim // by partition
 	rebuild string  // why all must be built anew, if it must
+
+	vouched vouched
 }
 
-// claim is a moment that a partition may name once it is at a position.
+// claim is a moment that a partition may name once it is at a position: by the clock of Redis, and by the one here.
 type claim struct {
 	asOf int64
+	here time.Time
 	at   domain.Position
+}
+
+// vouched is at which moments here partitions were current, as they tell their readers.
+type vouched struct {
+	mu    sync.Mutex
+	since []time.Time // by partition; at first when this server began
+}
+
+func (v *vouched) set(p int, at time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.since[p] = at
+}
+
+// oldest is that of the partition which is furthest behind.
+func (v *vouched) oldest() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.MinFunc(v.since, time.Time.Compare)
 }
 
 func newSink(conn *connection, l layout.Layout, logID string, state func() *domain.State, logger *slog.Logger) *sink {
 	return &sink{conn: conn, layout: l, logID: logID, state: state, most: changesMost, kept: 100_000, logger: logger,
-		knows: make([]bool, l.Partitions), claims: make([]claim, l.Partitions)}
+		knows: make([]bool, l.Partitions), claims: make([]claim, l.Partitions),
+		vouched: vouched{since: slices.Repeat([]time.Time{time.Now()}, l.Partitions)}}
 }
 
 // Checkpoint is where the partition that is furthest behind stands. What is not there, or of another log or layout, is built first.
@@ -225,7 +248,7 @@ func (w *writer) cut(p int) {
 		}
 	}
 	if c := &w.claims[p]; c.asOf != 0 && c.at <= d.at.Position {
-		r.asOf, *c = c.asOf, claim{}
+		r.asOf, r.here, *c = c.asOf, c.here, claim{}
 	}
 	d.before, d.ops = r.after, nil
 	clear(d.newest)
@@ -299,6 +322,9 @@ func (s *sink) do(ctx context.Context, list []run) error {
 	}
 	for _, r := range list {
 		s.places[r.partition], s.knows[r.partition] = r.after, true
+		if r.asOf != 0 {
+			s.vouched.set(r.partition, r.here)
+		}
 	}
 	return nil
 }

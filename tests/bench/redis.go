@@ -94,7 +94,7 @@ func keepingRedis(s sizes, server *redistest.Server, client rueidis.Client) []ro
 		state := first // so that nearly all is applied, and little is built
 		cfg := redis.Config{
 			URL: server.URL(), Prefix: "bench", Partitions: redis.DefaultPartitions, Log: l.log(), Lost: func(error) bool { return false },
-			State: func() *domain.State { return state }, Age: l.SinceContact, Logger: silent,
+			State: func() *domain.State { return state }, SinceContact: l.SinceContact, Logger: silent,
 		}
 		run := func() float64 {
 			return seconds(func() {

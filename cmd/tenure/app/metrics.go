@@ -59,6 +59,10 @@ func registerProjections(r prometheus.Registerer, models rpc.ReadModels, now fun
 				func() float64 { return m.value(p.Report()) }))
 		}
 	}
+	if redis := models.Redis; redis != nil {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenure_redis_age_seconds", Help: "For how long nothing in Redis was told to be current; services whose bound that exceeds ask Tenure for every answer."},
+			func() float64 { return redis.Age().Seconds() }))
+	}
 	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "tenure_usage_dropped_total", Help: "Uses of keys that were not counted."},
 		func() float64 { return float64(models.Usage.Dropped()) }))
 }

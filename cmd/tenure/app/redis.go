@@ -21,7 +21,7 @@ func (a *App) startRedis() error {
 		Lost: func(err error) bool {
 			return errors.Is(err, engine.ErrShorterLog) || errors.Is(err, engine.ErrOtherLog)
 		},
-		State: a.Engine.State, Age: a.Engine.SinceContact, Logger: a.cfg.Logger,
+		State: a.Engine.State, SinceContact: a.Engine.SinceContact, Logger: a.cfg.Logger,
 	})
 	if err != nil {
 		return err
