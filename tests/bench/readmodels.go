@@ -170,7 +170,7 @@ func rebuilding(s sizes, db *readmodel.Database, l *auditLog) []row {
 	}
 	var inserted, rebuilt, live, directories []float64
 	directoryRows := int64(0)
-	for range s.rounds {
+	for round := range s.rounds {
 		m := must(db.Make(ctx, p.Schema, readmodel.Scratch))
 		inserted = append(inserted, seconds(func() {
 			var at projections.Checkpoint
@@ -184,7 +184,9 @@ func rebuilding(s sizes, db *readmodel.Database, l *auditLog) []row {
 		m, took := builtModel(db, p, l, end)
 		rebuilt = append(rebuilt, took)
 		dropped(db, m)
-
+		if round > 0 {
+			continue // no bar is about the rest
+		}
 		m = must(db.Make(ctx, p.Schema, readmodel.Scratch))
 		check(m.Finish(ctx)) // with all indexes from the beginning
 		r := &runner.Runner{Name: m.Name, Log: l.log(), Sink: runner.SinkOf(p, m), Logger: silent}

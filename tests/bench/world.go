@@ -78,10 +78,15 @@ var sharedWorld *world
 // shared is a world of full size for groups that do not change it, built once; forget ends it.
 func shared(s sizes) *world {
 	if sharedWorld == nil {
-		sharedWorld = built(s)
-		app.UseHugePages(true) // as a server does when it has loaded its state
+		share(built(s))
 	}
 	return sharedWorld
+}
+
+// share makes a world of full size the shared one.
+func share(w *world) {
+	sharedWorld = w
+	app.UseHugePages(true) // as a server does when it has loaded its state
 }
 
 func forget() { sharedWorld = nil }
