@@ -12,8 +12,8 @@ import (
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
 )
 
-// askWait is how long a question may take: a connection that hangs must not keep others from asking anew. Who asks bounds their own wait
-// by their context.
+// askWait is how long a question may take, and no longer than MaxStale: what is on its way for longer is too old when it comes, and a
+// connection that hangs must not keep others from asking anew. Who asks bounds their own wait by their context.
 const askWait = 5 * time.Second
 
 // withKey is a context whose calls carry a key.
@@ -25,7 +25,7 @@ func withKey(ctx context.Context, key string) (context.Context, connect.CallInfo
 
 // fresh tells whether what is known is new enough to answer from memory. If it is not and the cache fails closed, that is ErrStale.
 func (c *Cache) fresh(now time.Time) (bool, error) {
-	if int64(now.Sub(c.began))-c.current.Load() <= int64(c.cfg.MaxStale) {
+	if c.ageAt(now) <= c.cfg.MaxStale {
 		return true, nil
 	}
 	c.counters.stale.Add(1)
@@ -40,7 +40,7 @@ func ask[R, A any](ctx context.Context, c *Cache, id pairID, resolve func(contex
 	for range askAgain {
 		found := c.flight.DoChan(string(id[:]), func() (any, error) {
 			// Who gives up must not take the answer from the others.
-			shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWait)
+			shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(askWait, c.cfg.MaxStale))
 			defer cancel()
 			return resolve(shared)
 		})

@@ -70,15 +70,14 @@ type Cache struct {
 	invalidations tenurev1connect.InvalidationServiceClient
 	began         time.Time
 	table         atomic.Pointer[table]
-	// current is the newest moment the source vouched for, since began.
-	current  atomic.Int64
-	started  chan struct{} // closed when the source first vouches for something
-	vouched  sync.Once
-	flight   singleflight.Group
-	asking   *semaphore.Weighted
-	stop     context.CancelFunc
-	running  sync.WaitGroup
-	counters counters
+	current       atomic.Pointer[moment]
+	started       chan struct{} // closed when the source first vouches for something
+	vouched       sync.Once
+	flight        singleflight.Group
+	asking        *semaphore.Weighted
+	stop          context.CancelFunc
+	running       sync.WaitGroup
+	counters      counters
 
 	usage sync.Mutex
 	used  map[string]use
@@ -143,7 +142,7 @@ func newCache(cfg Config, invalidations tenurev1connect.InvalidationServiceClien
 		cfg: cfg, invalidations: invalidations, began: time.Now(), started: make(chan struct{}), asking: semaphore.NewWeighted(int64(cfg.Questions)),
 		used: map[string]use{},
 	}
-	c.current.Store(never)
+	c.current.Store(&moment{never, never})
 	c.table.Store(newTable(0))
 	return c
 }
@@ -167,8 +166,20 @@ func (c *Cache) Stats() Stats {
 }
 
 // Age is how old what is known may be, and years while nothing is; answers are given from memory while it is at most MaxStale.
-func (c *Cache) Age() time.Duration {
-	return time.Since(c.began) - time.Duration(c.current.Load())
+func (c *Cache) Age() time.Duration { return c.ageAt(time.Now()) }
+
+// moment is the newest one that the source vouched for, by two clocks.
+type moment struct {
+	// steady is time since began, by a clock that does not jump, but stands still while the machine is suspended.
+	steady int64
+	// wall is Unix time in nanoseconds, by a clock that does not stand still, but can be set.
+	wall int64
+}
+
+// ageAt is Age at a time: by the clock that says more.
+func (c *Cache) ageAt(now time.Time) time.Duration {
+	m := c.current.Load()
+	return time.Duration(max(int64(now.Sub(c.began))-m.steady, now.UnixNano()-m.wall))
 }
 
 // follow takes what the source tells, for as long as the cache lives. A first failure that will not pass by itself is told to failed.
@@ -215,20 +226,30 @@ func (c *Cache) take(n News) {
 	t := c.table.Load()
 	first := t.floor == 0
 	if n.Reset || first || !t.take(n.Invalidations) {
+		// Answers must hold all that was told, some of which may be in front of where everything is told.
+		floor := n.Position
+		for _, i := range n.Invalidations {
+			floor = max(floor, i.Position)
+		}
 		if n.Reset {
 			// The position can be smaller than what was told before, as of an older copy that was put back. What was vouched for then
 			// says nothing of what is kept from here on.
-			c.current.Store(never)
+			c.current.Store(&moment{never, never})
+		} else {
+			floor = max(floor, t.newest)
 		}
 		// Who still reads the old one reads what was true before this news.
-		c.table.Store(newTable(n.Position))
+		c.table.Store(newTable(floor))
 		c.collect(t)
 		if !first {
 			c.counters.resets.Add(1)
 		}
 	}
-	if at := int64(n.Current.Sub(c.began)); !n.Current.IsZero() && at > c.current.Load() {
-		c.current.Store(at)
+	if n.Current.IsZero() || n.Current.After(time.Now()) {
+		return // nobody can vouch for what is to come
+	}
+	if at := int64(n.Current.Sub(c.began)); at > c.current.Load().steady {
+		c.current.Store(&moment{at, n.Current.UnixNano()})
 		c.vouched.Do(func() { close(c.started) })
 	}
 }

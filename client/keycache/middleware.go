@@ -18,7 +18,8 @@ type Middleware struct {
 	// Address finds a caller's address; RemoteAddress, if not set. Behind a proxy it must be what that proxy says, and nobody else: keys can
 	// be bound to networks. The zero address is in none.
 	Address func(*http.Request) netip.Addr
-	// Refused is told of each refusal, if set: for logs and counts. Neither holds a secret.
+	// Refused is told of each refusal, if set: for logs and counts. The request is a copy without Authorization and Cookie: a key that is
+	// refused may be a real one.
 	Refused func(*http.Request, *Refusal)
 }
 
@@ -61,7 +62,10 @@ func (m Middleware) Require(permission string, next http.Handler) http.Handler {
 
 func (m Middleware) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusal) {
 	if m.Refused != nil {
-		m.Refused(r, refusal)
+		told := r.Clone(r.Context())
+		told.Header.Del("Authorization")
+		told.Header.Del("Cookie")
+		m.Refused(told, refusal)
 	}
 	status := http.StatusServiceUnavailable
 	switch refusal.Code {

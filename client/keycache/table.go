@@ -38,6 +38,7 @@ type table struct {
 	shards  [shardCount]shard
 	changed [buckets + 1]atomic.Uint32
 	floor   uint64 // answers in front of it may lack what was missed
+	newest  uint64 // the greatest position that was told of
 
 	mu       sync.Mutex
 	keys     map[string]*keyNode
@@ -58,7 +59,7 @@ type shard struct {
 
 func newTable(floor uint64) *table {
 	t := &table{
-		floor: floor, keys: map[string]*keyNode{}, projects: map[string]*projectNode{}, orgs: map[string]*orgNode{}, users: map[string]*userNode{},
+		floor: floor, newest: floor, keys: map[string]*keyNode{}, projects: map[string]*projectNode{}, orgs: map[string]*orgNode{}, users: map[string]*userNode{},
 	}
 	t.told.at = map[told]uint64{}
 	for i := range t.shards {
@@ -166,6 +167,7 @@ func (t *table) take(list []*tenurev1.Invalidation) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, i := range list {
+		t.newest = max(t.newest, i.Position)
 		t.told.add(told{i.Scope, i.Id}, i.Position)
 		switch i.Scope {
 		case tenurev1.Scope_SCOPE_ORG:

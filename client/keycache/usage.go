@@ -63,8 +63,11 @@ func (c *Cache) report(ctx context.Context) error {
 				break
 			}
 		}
-		call, _ := withKey(ctx, c.cfg.Key)
-		if _, err := c.keys.ReportUsage(call, req); err != nil {
+		bounded, cancel := context.WithTimeout(ctx, askWait)
+		call, _ := withKey(bounded, c.cfg.Key)
+		_, err := c.keys.ReportUsage(call, req)
+		cancel()
+		if err != nil {
 			c.usage.Lock()
 			defer c.usage.Unlock()
 			for id, u := range used {

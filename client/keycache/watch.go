@@ -46,8 +46,15 @@ func (w watch) Follow(ctx context.Context, token string, told func(News)) error 
 			// The server took the call after it was made.
 			n.Current = called.Add(m.Elapsed.AsDuration() - m.Age.AsDuration())
 		}
+		now := time.Now()
+		// A machine that was suspended lags behind the server, and one whose clock was set is in front of itself.
+		steady, wall := now.Sub(called), now.Round(0).Sub(called.Round(0))
+		jumped := n.Current.After(now) || (wall-steady).Abs() > watchSlow
+		if jumped {
+			n.Current = time.Time{}
+		}
 		told(n)
-		if took := time.Since(called); first && took > watchSlow || took > watchAnew {
+		if first && steady > watchSlow || steady > watchAnew || jumped {
 			return nil
 		}
 	}
