@@ -96,8 +96,11 @@ func (h steps) Apply(_ context.Context, from, _ projections.Checkpoint, messages
 		h.Hub.steps = append(h.Hub.steps, s)
 		h.kept += len(s.list)
 	}
-	for ; h.kept > hubKept || len(h.Hub.steps) > hubKept; h.Hub.steps = h.Hub.steps[1:] {
+	// The first says where the others begin; its own list is told to nobody, and does not count. So one stays in any case.
+	for h.kept > hubKept || len(h.Hub.steps) > hubKept {
+		h.Hub.steps = h.Hub.steps[1:]
 		h.kept -= len(h.Hub.steps[0].list)
+		h.Hub.steps[0].list = nil
 	}
 	close(h.moved)
 	h.moved = make(chan struct{})

@@ -23,6 +23,8 @@ const buildLock = 15 * time.Second
 // load finds out where the partitions are, and builds them if they are not what they should be.
 func (s *sink) load(ctx context.Context) error {
 	s.places = nil
+	// Another server may answer now, with another clock.
+	clear(s.claims)
 	c, err := s.conn.get()
 	if err != nil {
 		return err
@@ -97,7 +99,8 @@ func (s *sink) mayReplace(ctx context.Context, c rueidis.Client, other string) e
 		return err
 	}
 	now, err := readTime(answers[1])
-	if err == nil && m.asOf != 0 && now-m.asOf < othersTime.Milliseconds() {
+	// One that lies in the future was written before the clock was set back.
+	if err == nil && m.asOf != 0 && m.asOf <= now && now-m.asOf < othersTime.Milliseconds() {
 		return fmt.Errorf("another server keeps what is under %q, and %s; give all servers of a log the same settings, and each log a prefix of its own", s.layout.Prefix, other)
 	}
 	return err
@@ -252,8 +255,12 @@ func (s *sink) clear(ctx context.Context, c rueidis.Client, epoch string) error 
 // eachName visits the names that look like a pattern, on all servers.
 func eachName(ctx context.Context, c rueidis.Client, pattern string, visit func(name string) error) error {
 	for _, node := range c.Nodes() {
-		if role, err := node.Do(ctx, node.B().Role().Build()).ToArray(); err != nil || len(role) == 0 || text(role[0]) != "master" {
-			continue // it follows one
+		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
+		if _, refused := rueidis.IsRedisErr(err); refused || err != nil && len(c.Nodes()) == 1 {
+			return fmt.Errorf("what is left there can't be looked for: %w", err)
+		}
+		if err != nil || len(role) == 0 || text(role[0]) != "master" {
+			continue // it follows one, or holds nothing of a cluster that was just written to
 		}
 		for cursor := uint64(0); ; {
 			some, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()

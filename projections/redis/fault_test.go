@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tenurehq/tenure/domain"
+	"github.com/tenurehq/tenure/projections/invalidation"
 	"github.com/tenurehq/tenure/projections/redis/layout"
 	"github.com/tenurehq/tenure/projections/runner"
 	"github.com/tenurehq/tenure/tests/redistest"
@@ -100,6 +101,8 @@ func TestRedisLosesEverything(t *testing.T) {
 		do   func()
 	}{
 		{"FLUSHALL", func() { s.Must(t, "FLUSHALL") }},
+		{"the layout is deleted", func() { s.Must(t, "DEL", four.Key()) }},
+		{"the layout is an older one", func() { s.Must(t, "HSET", four.Key(), layout.LayoutEpoch, "older") }},
 		{"a partition's meta is deleted", func() { s.Must(t, "DEL", four.Meta(2)) }},
 		{"a stream is in front of its checkpoint", func() { s.Must(t, "XADD", four.Stream(1), "99999999-0", "a", "b"); l.to(l.end + 10) }},
 		{"kill -9 and an empty start", func() {
@@ -325,6 +328,73 @@ func TestOtherLog(t *testing.T) {
 	conform(t, four, other.state(), s)
 }
 
+// Partitions stand apart, as when a server of a cluster was away, and those in front are of a history that the log lost meanwhile: all is
+// built anew. Fails if only the one that is furthest behind is looked for in the log: tried.
+func TestPartitionsOfALostHistory(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	l := newLog(random(t, 80), 30)
+	p := started(t, l.config(s.URL()))
+	reached(t, p, 30)
+	p.Close()
+	for q := range 3 {
+		s.Must(t, "HSET", four.Meta(q+1), "position", "45", "hash", strings.Repeat("ab", 32))
+	}
+	for _, end := range []int{40, 60} { // in front of where they stood, and behind it
+		l.to(end)
+		again := started(t, l.config(s.URL()))
+		reached(t, again, domain.Position(end))
+		conform(t, four, l.state(), s)
+		if n := again.sink.builds.Load(); end == 40 && n != 1 {
+			t.Errorf("built %d times", n)
+		}
+		again.Close()
+	}
+}
+
+// An account that can't find out which server is a master must not leave behind what another history wrote. Fails if the server is passed
+// over: tried.
+func TestAccountWithoutRole(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Must(t, "ACL", "SETUSER", "norole", "on", ">hunter2", "~*", "+@all", "-role")
+	l := newLog(random(t, 40), 30)
+	p := started(t, l.config("redis://norole:hunter2@"+s.Address()))
+	until(t, "the projector to say so", func() bool {
+		r := p.Report()
+		return r.Err != nil && strings.Contains(r.Err.Error(), "role") && r.Status.Phase == runner.Retrying
+	})
+	s.Must(t, "ACL", "SETUSER", "norole", "+role")
+	reached(t, p, 30)
+	conform(t, four, l.state(), s)
+}
+
+// What another history left, with versions that are greater, is not in the way of what is built.
+func TestFillsOverNewerVersions(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	l := newLog(random(t, 60), 30)
+	p := started(t, l.config(s.URL()))
+	reached(t, p, 30)
+	p.sink.mu.Lock()
+	w := p.sink.writer()
+	for c := range invalidation.All(l.state()) {
+		q, o := changeOf(four, c)
+		s.Must(t, "SET", o.name, `{"version":"99999-0","id":"another"}`)
+		o = untold(o)
+		o.id.Position++
+		if err := w.fill(t.Context(), q, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := w.send(t.Context())
+	p.sink.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conform(t, four, l.state(), s)
+}
+
 // Streams are trimmed, entries are not.
 func TestTrimming(t *testing.T) {
 	t.Parallel()
@@ -391,6 +461,7 @@ func TestHeartbeatIsNeverTooNew(t *testing.T) {
 	if age := clock() + 1000 - first; first == 0 || age < 7000 || age > 20_000 {
 		t.Errorf("a state of 7 s is told to be of %d ms", age)
 	}
+	from := k.lowest()
 	// The log held more, which the server hears just now: that is why its state is new.
 	heard := func() time.Duration { l.to(30); return 0 }
 	if err := k.heartbeat(t.Context(), heard, l.state, layout.ID{}); err != nil {
@@ -398,10 +469,6 @@ func TestHeartbeatIsNeverTooNew(t *testing.T) {
 	}
 	if asOf() != first {
 		t.Errorf("position 20 is told to be current, and the log held more")
-	}
-	from, err := k.Checkpoint(t.Context())
-	if err != nil {
-		t.Fatal(err)
 	}
 	next, err := l.open(t.Context(), from, true)
 	if err != nil {

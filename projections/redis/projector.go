@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/tenurehq/tenure/domain"
 	"github.com/tenurehq/tenure/eventstore"
 	"github.com/tenurehq/tenure/projections"
@@ -49,7 +51,7 @@ type Config struct {
 	State func() *domain.State
 	// SinceContact is how long ago, at most, State's state was all that the log held. It is asked for first.
 	SinceContact func() time.Duration
-	Logger *slog.Logger
+	Logger       *slog.Logger
 }
 
 // Projector keeps Redis current until Close. Whatever becomes of Redis, it goes on once it can. Its methods are safe for concurrent use.
@@ -158,6 +160,12 @@ func (s *sink) forget(reason string) (builds int64) {
 // open reads the log, until Redis is found elsewhere than it was left.
 func (p *Projector) open(ctx context.Context, at projections.Checkpoint, states bool) (projections.Next, error) {
 	next, err := p.Log.Open(ctx, at, states)
+	for _, c := range p.sink.checkpoints() {
+		// Partitions of a cluster can stand apart, and those in front may be of a history that the log lost.
+		if err == nil && c.Position != at.Position {
+			_, err = p.Log.Open(ctx, c, false)
+		}
+	}
 	if err != nil && p.Lost(err) {
 		p.sink.forget("the log does not hold its checkpoint")
 		return nil, fmt.Errorf("%w: %w", projections.ErrTransient, err)
@@ -238,6 +246,14 @@ func (s *sink) heartbeat(ctx context.Context, since func() time.Duration, state 
 	}
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if epoch, err := c.Do(asking, c.B().Hget().Key(s.layout.Key()).Field(layout.LayoutEpoch).Build()).ToString(); err != nil && !rueidis.IsRedisNil(err) || epoch != s.epoch {
+		// It lies on a server of its own, in a cluster, and new readers begin with it.
+		if err == nil || rueidis.IsRedisNil(err) {
+			err = fmt.Errorf("the layout is of epoch %q, and was of %q", epoch, s.epoch)
+		}
+		s.places = nil
+		return s.conn.failed(err)
+	}
 	clocks, asked := make([]int64, len(s.places)), time.Now()
 	for p := range s.places {
 		answers := c.DoMulti(asking, s.askMeta(c, p), c.B().Time().Build())

@@ -50,7 +50,9 @@ for i = 3, #KEYS do
       last = id
     end
     if value ~= '' then
-      local old, newer = redis.pcall('GETRANGE', KEYS[i], 0, 60), true
+      -- What is filled in is all there is of it, and may take the place of what another history left.
+      local old, newer = '', true
+      if how ~= 'fill' and how ~= 'bury' then old = redis.pcall('GETRANGE', KEYS[i], 0, 60) end
       if type(old) == 'string' then
         local p, n = string.match(old, '^{"version":"(%d+)%-(%d+)"')
         if p then
@@ -70,9 +72,10 @@ end
 if ARGV[6] ~= '' then last = ARGV[6] end
 redis.call('HSET', KEYS[2], 'position', ARGV[4], 'hash', ARGV[5], 'last', last)
 if ARGV[7] ~= '' then
-  local old, now = tonumber(redis.call('HGET', KEYS[2], 'as_of') or 0), redis.call('TIME')
-  -- One that lies in the future was written before the clock was set back.
-  if tonumber(ARGV[7]) > old or old > now[1] * 1000 + now[2] / 1000 then
+  local old, new, now = tonumber(redis.call('HGET', KEYS[2], 'as_of') or 0), tonumber(ARGV[7]), redis.call('TIME')
+  now = now[1] * 1000 + now[2] / 1000
+  -- One that lies in the future was written before the clock was set back, or is of another server's.
+  if new <= now and (new > old or old > now) then
     redis.call('HSET', KEYS[2], 'as_of', ARGV[7])
   end
 end

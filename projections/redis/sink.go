@@ -93,6 +93,16 @@ func (s *sink) Checkpoint(ctx context.Context) (projections.Checkpoint, error) {
 	return s.lowest(), nil
 }
 
+// checkpoints are those of all partitions.
+func (s *sink) checkpoints() (list []projections.Checkpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.places {
+		list = append(list, p.at)
+	}
+	return list
+}
+
 func (s *sink) lowest() projections.Checkpoint {
 	return slices.MinFunc(s.places, func(a, b place) int { return int(a.at.Position) - int(b.at.Position) }).at
 }
@@ -108,7 +118,7 @@ func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messa
 	if s.lowest().Position > from.Position {
 		return projections.ErrCheckpointMoved
 	}
-	err := s.write(ctx, to, messages)
+	err := s.told(ctx, to, messages)
 	var g *gap
 	var untellable untellable
 	switch {
@@ -124,6 +134,17 @@ func (s *sink) Apply(ctx context.Context, from, to projections.Checkpoint, messa
 
 // untellable is why the changes of a message can't be told, however often it is tried.
 type untellable struct{ error }
+
+// told is write, of which what can't be told must not end the server.
+func (s *sink) told(ctx context.Context, to projections.Checkpoint, messages []eventstore.Folded) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.places = nil
+			err = untellable{fmt.Errorf("an entry can't be told: %v", r)}
+		}
+	}()
+	return s.write(ctx, to, messages)
+}
 
 // write writes the changes of messages.
 func (s *sink) write(ctx context.Context, to projections.Checkpoint, messages []eventstore.Folded) error {
@@ -310,7 +331,7 @@ func (s *sink) do(ctx context.Context, list []run) error {
 	for i, res := range c.DoMulti(ctx, commands...) {
 		failed := list[i].answer(res)
 		var g *gap
-		if failed != nil && (err == nil || errors.As(err, &g)) {
+		if failed != nil && (err == nil || errors.As(err, &g) && !errors.As(failed, &g)) {
 			// Those that follow on a failure find a gap; the failure says more.
 			err = failed
 		}
