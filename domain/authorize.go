@@ -77,7 +77,7 @@ func (s *State) Authorize(a Actor, rule Rule, targets []Target, now time.Time) e
 		return s.fullKey(a)
 	case AnyInstanceKey:
 		if !s.IsAdmin(a) {
-			return s.adminOnly(a, targets, now)
+			return Errorf(CodeDenied, PermissionDenied, "this call is for keys of the instance: make one with `tenure key create --instance`, it needs no permission")
 		}
 	case Permitted, Visible:
 		for _, t := range targets {

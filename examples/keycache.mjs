@@ -1,15 +1,17 @@
 // A cache of Tenure's API keys in any language, here in Node without packages: what docs/CACHING.md says, in the same order.
 //
-//   node keycache.mjs http://127.0.0.1:8080 127.0.0.1:6379 < keys    one public:secret a line; prints what each is, and whenever that changes
+//   cat keys - | node keycache.mjs http://127.0.0.1:8080 127.0.0.1:6379    one public:secret a line; prints what each is, and whenever that
+//                                                                          changes, until its input ends
 //   node keycache.mjs --conformance testdata/keycache.json           judges cases that Tenure judged
 //
-// TENURE_REDIS_USER, TENURE_REDIS_PASSWORD and TENURE_REDIS_PREFIX are for Redis.
+// TENURE_KEY is a key of the instance: without it Tenure throttles this address for wrong keys. TENURE_REDIS_USER, TENURE_REDIS_PASSWORD and
+// TENURE_REDIS_PREFIX are for Redis.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { BlockList, connect, isIP } from "node:net";
 import { createInterface } from "node:readline";
 
-const maxStale = 5000, block = 200, patience = 5000;
+const maxStale = 5000, keepUnknown = 10_000, block = 200, patience = 5000;
 
 // ---- judging
 
@@ -148,7 +150,7 @@ const fields = (list) => Object.fromEntries(Array.from({ length: list.length / 2
 // ---- the cache
 
 export class Cache {
-  #entries = new Map(); #pairs = new Map(); #current = []; #changes = 0; #epoch; #partitions = 0; #run = 0;
+  #entries = new Map(); #pairs = new Map(); #unknown = new Map(); #current = []; #changes = 0; #epoch; #partitions = 0; #run = 0;
   constructor(tenure, redis, changed = () => {}) {
     Object.assign(this, { tenure, redis, changed, prefix: process.env.TENURE_REDIS_PREFIX || "tenure" });
     this.#begin();
@@ -245,12 +247,18 @@ export class Cache {
     } catch (e) {
       console.error("asking Tenure:", e.message);
     }
+    if (this.#unknown.get(pair) > Date.now()) return { valid: false, reason: "KEY_UNKNOWN", permissions: [] };
+    const credentials = process.env.TENURE_KEY ? { Authorization: "Bearer " + process.env.TENURE_KEY } : {};
     const res = await fetch(this.tenure + "/tenure.v1.KeyService/VerifyKey", {
-      method: "POST", headers: { "Content-Type": "application/json" }, signal: AbortSignal.timeout(patience),
+      method: "POST", headers: { "Content-Type": "application/json", ...credentials }, signal: AbortSignal.timeout(patience),
       body: JSON.stringify({ publicKey: public_, secret, environment, ip: from || undefined }),
     });
     const a = await res.json();
     if (!res.ok) throw new Error(`Tenure: ${a.code}: ${a.message}`);
+    if (a.reason === "KEY_UNKNOWN") {
+      if (this.#unknown.size >= 100_000) this.#unknown.clear();
+      this.#unknown.set(pair, Date.now() + keepUnknown);
+    }
     if (a.keyId) {
       if (this.#pairs.size >= 100_000) this.#pairs.delete(this.#pairs.keys().next().value);
       this.#pairs.set(pair, a.keyId); // both parts were right: that does not change

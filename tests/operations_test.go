@@ -17,6 +17,7 @@ import (
 	"github.com/tenurehq/tenure/cmd/tenure/app"
 	"github.com/tenurehq/tenure/eventstore"
 	tenurev1 "github.com/tenurehq/tenure/proto/gen/tenure/v1"
+	"github.com/tenurehq/tenure/tests/redistest"
 )
 
 func operationsPage(t *testing.T) string {
@@ -169,7 +170,8 @@ func metricsOf(t *testing.T, s *apiServer) string {
 // if a metric is added and not described: tried with one left out of the page.
 func TestOperationsMetrics(t *testing.T) {
 	t.Parallel()
-	s := apiStart(t, func(cfg *app.Config) { cfg.PrivateListen, cfg.Feed = "127.0.0.1:0", true })
+	redis := redistest.Start(t)
+	s := apiStart(t, func(cfg *app.Config) { cfg.PrivateListen, cfg.Feed, cfg.RedisURL = "127.0.0.1:0", true, redis.URL() })
 	s.org(t, "")
 	have := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# HELP (tenure_\S+)`).FindAllStringSubmatch(metricsOf(t, s), -1) {

@@ -96,8 +96,9 @@ type Stats struct {
 	Stale uint64
 }
 
-// Open makes a cache and waits for the first word of its source, so that it does not begin with answers it must not keep. Close ends
-// it.
+// Open makes a cache and waits for the first word of its source, so that it does not begin with answers it must not keep: for as long as
+// ctx lets it, and if the cache does not fail closed no longer than MaxStale; then it asks Tenure until there is one. It fails at once if
+// the key is not one of the instance. Close ends it.
 func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	if cfg.URL == "" || cfg.Key == "" {
 		return nil, errors.New("keycache: URL and Key must be given")
@@ -124,8 +125,15 @@ func Open(ctx context.Context, cfg Config) (*Cache, error) {
 	failed := make(chan error, 1)
 	c.running.Go(func() { c.follow(running, failed) })
 	c.running.Go(func() { c.keepReporting(running) })
+	var patience <-chan time.Time
+	if !cfg.FailClosed {
+		patience = time.After(cfg.MaxStale)
+	}
 	select {
 	case <-c.started:
+		return c, nil
+	case <-patience:
+		cfg.Logger.Warn("no word of what changes yet: until there is one, Tenure is asked every time")
 		return c, nil
 	case err := <-failed:
 		c.Close()

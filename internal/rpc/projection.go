@@ -72,9 +72,12 @@ func progressView(p runner.Progress) *tenurev1.BuildProgress {
 
 func (s *Server) projector(name string) (*runner.Projector, error) {
 	if s.ReadModels.Feed != nil && name == s.ReadModels.Feed.Name() {
-		return nil, domain.Errorf(domain.CodePrecondition, NotRebuilt, "%q is not built beside itself; to have it made anew, delete what holds it, see docs/FEED.md", name)
+		return nil, domain.Errorf(domain.CodePrecondition, NotRebuilt, "%q is not built beside itself; to have it made anew, delete its stream and bucket in NATS, see docs/FEED.md", name)
 	}
 	known := ""
+	if s.ReadModels.Redis != nil {
+		known = " " + redis.Name
+	}
 	for _, p := range s.ReadModels.All() {
 		if p.Name() == name {
 			return p, nil

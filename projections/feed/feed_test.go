@@ -346,21 +346,35 @@ func TestDeletedRecord(t *testing.T) {
 	same(t, "without the record", l.ids(t), idsIn(t, conn))
 }
 
-// A feed that is ahead of the log, as when an older copy was restored, stops, and publishes nothing of another history.
+// A feed that is ahead of the log, as when an older copy was restored, stops, and publishes nothing of another history; once its stream and
+// its record were deleted it is made anew, by itself. Fails if a projector that stopped never looks again: tried.
 func TestOlderLogStops(t *testing.T) {
 	t.Parallel()
 	conn, l := natstest.Single(t), newLog(100)
 	run(t, newSink(t, conn, nil), l)
 	older := l[:40]
 	s := newSink(t, conn, nil)
-	r := &runner.Runner{Name: "feed", Log: older.log(), Sink: s, Logger: slog.New(slog.DiscardHandler)}
-	if err := r.Run(t.Context(), runner.Forever); err == nil || errors.Is(err, projections.ErrTransient) {
-		t.Errorf("the projector of an older log: %v", err)
+	p := runner.StartSolo("feed", s, "JetStream", StreamName, older.log(), slog.New(slog.DiscardHandler))
+	defer p.Close()
+	until := func(what string, is func(runner.Status) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			status, _ := p.Status()
+			if is(status) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain for it to %s: %+v", what, status)
+			}
+		}
 	}
-	if status, _ := r.Status(); status.Phase != runner.Stopped {
-		t.Errorf("it is %s", status.Phase)
-	}
+	until("stop", func(s runner.Status) bool { return s.Phase == runner.Stopped && s.Err != nil })
 	same(t, "the stream", l.ids(t), idsIn(t, conn))
+	if err := errors.Join(s.js.DeleteKeyValue(t.Context(), CheckpointBucket), s.js.DeleteStream(t.Context(), StreamName)); err != nil {
+		t.Fatal(err)
+	}
+	until("go on", func(s runner.Status) bool { return s.Phase == runner.Running && s.Position == older.end() })
+	same(t, "made anew", older.ids(t), idsIn(t, conn))
 }
 
 // A message that somebody published by hand is in nobody's way, also as the last one. Fails if the last message is taken for the

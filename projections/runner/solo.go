@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/tenurehq/tenure/projections"
 	"github.com/tenurehq/tenure/projections/readmodel"
@@ -24,8 +25,28 @@ func StartSolo(name string, sink projections.Sink, engine, where string, log Log
 	s.set(func(s *Status) { s.Phase = Running })
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.done.Go(func() { _ = s.Run(ctx, Forever) })
+	s.done.Go(func() { s.keep(ctx) })
 	return s
+}
+
+// anewEvery is how often one that stopped looks whether what it keeps was deleted.
+const anewEvery = 2 * time.Second
+
+// keep runs until ctx ends. When it has stopped, it begins anew once somebody has deleted what it keeps, or put it elsewhere.
+func (s *Solo) keep(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = s.Run(ctx, Forever)
+		stopped, unknown := s.Sink.Checkpoint(ctx)
+		for projections.Pause(ctx, anewEvery) {
+			at, err := s.Sink.Checkpoint(ctx)
+			if err == nil && unknown == nil && at != stopped {
+				break
+			}
+			if err == nil {
+				stopped, unknown = at, nil
+			}
+		}
+	}
 }
 
 // Close ends it.

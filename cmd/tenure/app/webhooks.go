@@ -14,9 +14,6 @@ import (
 
 // startWebhooks sends webhooks from the feed until Close, if there is a feed.
 func (a *App) startWebhooks(ctx context.Context) (err error) {
-	if !a.cfg.Feed {
-		return nil
-	}
 	var networks []netip.Prefix
 	for _, text := range a.cfg.WebhookNetworks {
 		network, err := netip.ParsePrefix(text)
@@ -24,6 +21,9 @@ func (a *App) startWebhooks(ctx context.Context) (err error) {
 			return fmt.Errorf("--webhook-allow-networks: %w; networks are such as 10.0.0.0/8", err)
 		}
 		networks = append(networks, network.Masked())
+	}
+	if !a.cfg.Feed {
+		return nil
 	}
 	a.webhooks, err = webhook.Start(ctx, webhook.Config{
 		Conn: a.broker.conn(), Replicas: a.cfg.Replicas, State: a.Engine.State, Moved: a.Engine.Moved, Open: a.open,

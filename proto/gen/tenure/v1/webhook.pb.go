@@ -1299,10 +1299,10 @@ const file_tenure_v1_webhook_proto_rawDesc = "" +
 	"eventTypes\x12>\n" +
 	"\n" +
 	"webhook_id\x18\x05 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\twebhookId\x12 \n" +
-	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"s\n" +
+	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"x\n" +
 	"\x15CreateWebhookResponse\x12,\n" +
-	"\awebhook\x18\x01 \x01(\v2\x12.tenure.v1.WebhookR\awebhook\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\x12\x14\n" +
+	"\awebhook\x18\x01 \x01(\v2\x12.tenure.v1.WebhookR\awebhook\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\x12\x14\n" +
 	"\x05token\x18\x03 \x01(\tR\x05token\"P\n" +
 	"\x11GetWebhookRequest\x12;\n" +
 	"\n" +
@@ -1345,10 +1345,10 @@ const file_tenure_v1_webhook_proto_rawDesc = "" +
 	"\n" +
 	"webhook_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\twebhookId\x12?\n" +
 	"\x05grace\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xf5$2\x00R\x05grace\x12 \n" +
-	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"y\n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"~\n" +
 	"\x1bRotateWebhookSecretResponse\x12,\n" +
-	"\awebhook\x18\x01 \x01(\v2\x12.tenure.v1.WebhookR\awebhook\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\x12\x14\n" +
+	"\awebhook\x18\x01 \x01(\v2\x12.tenure.v1.WebhookR\awebhook\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\x12\x14\n" +
 	"\x05token\x18\x03 \x01(\tR\x05token\"\xc1\x01\n" +
 	"\x1cListWebhookDeliveriesRequest\x12;\n" +
 	"\n" +
