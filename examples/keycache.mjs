@@ -219,7 +219,8 @@ export class Cache {
 
   // entry reads one from Redis; what was read while anything changed is read again.
   async #load(name) {
-    for (let changes; changes !== this.#changes; ) {
+    if (this.#entries.size >= 400_000) this.#entries.clear();
+    for (let changes, tries = 0; changes !== this.#changes && tries < 10; tries++) {
       changes = this.#changes;
       const [text] = await this.gets.do(["GET", name]);
       if (changes === this.#changes && text) this.#entries.set(name, JSON.parse(text));

@@ -37,9 +37,12 @@ func (s *Server) WatchInvalidations(ctx context.Context, req *tenurev1.WatchInva
 	reset := !known
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
+	var word claims
 	for due := true; ; {
 		// How new the word is, is found out first: what is told after it is at least as new.
-		elapsed, age, state := time.Since(began), s.Engine.SinceContact(), s.Engine.State()
+		now := claim{elapsed: time.Since(began), age: s.Engine.SinceContact()}
+		state := s.Engine.State()
+		now.position = state.Position
 		// The caller's rights are looked at anew each time: a watch must not outlive them.
 		if err := state.Authorize(c.actor, domain.Rule{Requirement: domain.AnyInstanceKey}, nil, s.Engine.Now()); err != nil {
 			return err
@@ -48,11 +51,11 @@ func (s *Server) WatchInvalidations(ctx context.Context, req *tenurev1.WatchInva
 		if err != nil {
 			return domain.Errorf(domain.CodeUnavailable, engine.Stopped, "this server stopped reading the log; watch again, from the last token you got").Because(err)
 		}
-		current := to.Position >= state.Position
+		newest, current := word.of(now, to.Position)
 		if reset = reset || !known; reset || len(list) > 0 || due && current {
 			res := &tenurev1.WatchInvalidationsResponse{Reset_: reset, Invalidations: list, Position: uint64(to.Position), Token: tokenOf(to)}
 			if current {
-				res.Age, res.Elapsed, due = durationpb.New(age), durationpb.New(elapsed), false
+				res.Age, res.Elapsed, due = durationpb.New(newest.age), durationpb.New(newest.elapsed), false
 			}
 			if err := stream.Send(res); err != nil {
 				return err
@@ -72,6 +75,34 @@ func (s *Server) WatchInvalidations(ctx context.Context, req *tenurev1.WatchInva
 		case <-moved:
 		}
 	}
+}
+
+// claim says that a position was the newest of the log at most age before elapsed.
+type claim struct {
+	elapsed, age time.Duration
+	position     domain.Position
+}
+
+// claims are what can be said of how new the told is: while commands come all the time, what is told never gets to the newest position,
+// but to that of a moment ago.
+type claims struct{ waiting *claim }
+
+// of is the newest claim that holds of what is told up to a position, if one does.
+func (c *claims) of(now claim, told domain.Position) (claim, bool) {
+	if told >= now.position {
+		c.waiting = nil
+		return now, true
+	}
+	if c.waiting == nil {
+		c.waiting = &now
+		return claim{}, false
+	}
+	if told < c.waiting.position {
+		return claim{}, false
+	}
+	held := *c.waiting
+	c.waiting = &now
+	return held, true
 }
 
 // watchFrom is the position of a token, or else of a state. A token that is not of this log's past has none: 0.
