@@ -1,7 +1,8 @@
 # What a developer runs. `make test` is what a change must pass; `make check` is everything .ci/run asks for.
 .PHONY: test soak bench demo gen docs check image
 
-# The log's tests wait for the disk with a deadline, so they run first and alone; ./... then takes their result as it is.
+# The log's tests wait for the disk with a deadline, so they run first and alone; what follows takes their result as it is. Those of whole
+# servers come last, more at a time than there are processors, since they wait for much of theirs.
 # tenure_next builds the version after this one, for what happens between two formats of the log.
 # The race detector leaves out the SQL engine of the embedded read models: C turned into Go, which is not ours and takes most of the time.
 race := -race -gcflags=modernc.org/sqlite/lib=-race=false
@@ -9,7 +10,8 @@ race := -race -gcflags=modernc.org/sqlite/lib=-race=false
 test:
 	go test $(race) -timeout 20m ./eventstore
 	go test $(race) -tags tenure_next -run Format ./eventstore ./internal/engine
-	go test $(race) -timeout 20m ./...
+	go test $(race) -timeout 20m $$(go list ./... | grep -v /tests$$)
+	go test $(race) -timeout 20m -parallel 4 ./tests
 
 # The same claims for much longer: hours.
 soak:

@@ -78,7 +78,11 @@ func beside(s sizes, postgresURL string) (rows []row) {
 	var worlds []*world
 	var apps []*app.App
 	for _, with := range []bool{true, false} {
-		a := must(app.Start(ctx, app.Config{DataDir: tempDir(), Listen: "127.0.0.1:0", AdminKey: adminKey, Logger: silent, PostgresURL: postgresURL}))
+		cfg := app.Config{DataDir: tempDir(), Listen: "127.0.0.1:0", AdminKey: adminKey, Logger: silent}
+		if with {
+			cfg.PostgresURL = postgresURL // of one log
+		}
+		a := must(app.Start(ctx, cfg))
 		defer func() { check(a.Close()) }()
 		if !with {
 			for _, p := range a.ReadModels.All() {
