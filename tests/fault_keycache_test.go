@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -306,4 +307,41 @@ func TestFaultKeycachePausedServer(t *testing.T) {
 	}
 	t.Logf("%d keys revoked while one of the servers that keep Redis stood still; none was good later than %s after (bound %s); current after %s",
 		len(ids), max(0, w.lastGood().Sub(revoked)).Round(time.Millisecond), bound, took.Round(time.Millisecond))
+}
+
+// A service starts while Redis is away: one that fails closed waits, as long as it is let; any other asks Tenure each time, and answers from
+// memory once Redis is there. Fails if Open waits for the first word in any case: tried.
+func TestFaultKeycacheStartsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	s := apiStart(t, func(cfg *app.Config) { cfg.RedisURL = redis.URL() })
+	plane := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{Instance: true, Preset: "ingest-only"})
+	key := s.key(t, s.admin(), &tenurev1.CreateKeyRequest{ProjectId: s.tenant(t).project})
+	redis.Kill()
+	cfg := keycache.Config{
+		URL: s.URL, Key: plane.secret, MaxStale: time.Second, Source: redissource.New(rueidis.MustParseURL(redis.URL()), ""),
+		Logger: slog.New(slog.DiscardHandler), FailClosed: true,
+	}
+	closed, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if c, err := keycache.Open(closed, cfg); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("one that fails closed: %v, %v", c, err)
+	}
+	cfg.FailClosed = false
+	cache := keycacheOpen(t, cfg)
+	for range 3 {
+		if a, err := cache.Verify(t.Context(), "", key.secret, "", netip.Addr{}); err != nil || !a.Valid {
+			t.Fatalf("%+v, %v", a, err)
+		}
+	}
+	if n := cache.Stats(); n.Hits != 0 || n.Questions != 3 {
+		t.Errorf("without any word: %+v", n)
+	}
+	if err := redis.Start(); err != nil {
+		t.Fatal(err)
+	}
+	faultUntil(t, "an answer from memory", func() bool {
+		a, err := cache.Verify(t.Context(), "", key.secret, "", netip.Addr{})
+		return err == nil && a.Valid && cache.Stats().Hits > 0
+	})
 }

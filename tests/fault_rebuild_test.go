@@ -44,19 +44,7 @@ func TestFaultKillInARebuild(t *testing.T) {
 	client := func() tenurev1connect.ProjectionServiceClient {
 		return tenurev1connect.NewProjectionServiceClient(processClient(t, p.url, processAdmin).http, p.url, connect.WithInterceptors(processSender(processAdmin)))
 	}
-	audit := func() *tenurev1.Projection {
-		list, err := client().ListProjections(processContext(t), &tenurev1.ListProjectionsRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, one := range list.Projections {
-			if one.Name == "audit" {
-				return one
-			}
-		}
-		t.Fatalf("audit is not listed: %v", list)
-		return nil
-	}
+	audit := func() *tenurev1.Projection { return processProjection(t, client(), "audit") }
 	faultUntil(t, "the first one", func() bool { a := audit(); return a.Phase == "running" && a.Lag == 0 })
 	stream, err := client().RebuildProjection(processContext(t), &tenurev1.RebuildProjectionRequest{Name: "audit"})
 	if err != nil {
@@ -116,4 +104,20 @@ func TestFaultKillInARebuild(t *testing.T) {
 		t.Fatalf("the rebuilt one: %v, %v", result, err)
 	}
 	t.Logf("killed %d times in a rebuild of %d commits, at positions %d; %v", kills, commits, at, result)
+}
+
+// processProjection is how a projection is.
+func processProjection(t *testing.T, client tenurev1connect.ProjectionServiceClient, name string) *tenurev1.Projection {
+	t.Helper()
+	list, err := client.ListProjections(processContext(t), &tenurev1.ListProjectionsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list.Projections {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("%s is not listed: %v", name, list)
+	return nil
 }

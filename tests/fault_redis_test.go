@@ -119,20 +119,7 @@ func TestRedisAmongProjections(t *testing.T) {
 	faultKey(t, api)
 	s.inRedis(t)
 	client := tenurev1connect.NewProjectionServiceClient(api.http, s.URL, connect.WithInterceptors(processSender(apiAdminKey)))
-	find := func() *tenurev1.Projection {
-		t.Helper()
-		list, err := client.ListProjections(processContext(t), &tenurev1.ListProjectionsRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range list.Projections {
-			if p.Name == "redis" {
-				return p
-			}
-		}
-		t.Fatalf("redis is not listed: %v", list)
-		return nil
-	}
+	find := func() *tenurev1.Projection { return processProjection(t, client, "redis") }
 	if p := find(); p.Engine != "redis" || p.Phase != "running" || p.Lag != 0 || p.Generation != 1 || p.Error != "" {
 		t.Errorf("listed as %v", p)
 	}

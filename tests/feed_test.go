@@ -35,6 +35,10 @@ func TestFeedIsListed(t *testing.T) {
 		t.Errorf("without it: %q", got)
 	}
 	apiRefused(t, with.admin(), &tenurev1.RebuildProjectionRequest{Name: "feed"}, connect.CodeFailedPrecondition, "NOT_REBUILT")
+	_, err := app.Start(t.Context(), app.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", AdminKey: apiAdminKey, WebhookNetworks: []string{"nonsense"}})
+	if err == nil || !strings.Contains(err.Error(), "--webhook-allow-networks") {
+		t.Errorf("networks that are none, without a feed: %v", err)
+	}
 	apiRefused(t, without.admin(), &tenurev1.CreateWebhookRequest{OrgId: without.org(t, ""), Url: apiHook}, connect.CodeFailedPrecondition, "FEED_OFF")
 	_, body := processGet(t, with.admin().http, with.URL+"/readyz")
 	if !strings.Contains(body, "read model feed: running") {

@@ -53,16 +53,12 @@ func (e *Engine) EventsBehind(at domain.Position) uint64 {
 	if n, ok := c.until(at); ok {
 		return c.total - n
 	}
-	// first is remembered for ever, so that what fell out of the ring needs its own look.
-	oldest, counted := end, uint64(0)
-	if c.newest > 0 {
-		oldest = max(c.first, c.newest-min(c.newest, countsMax-1))
-		n, _ := c.until(oldest)
-		counted = c.total - n
+	if c.newest == 0 {
+		return uint64(end - at) // nothing was counted yet
 	}
-	if oldest == end || at >= oldest {
-		return counted + uint64(end-at)
-	}
+	oldest := max(c.first, c.newest-min(c.newest, countsMax-1))
+	n, _ := c.until(oldest)
+	counted := c.total - n
 	mean := float64(counted) / float64(end-oldest)
 	return counted + uint64(mean*float64(oldest-at)+0.5)
 }

@@ -47,11 +47,10 @@ func (o op) text() string {
 	if o.change == nil {
 		return ""
 	}
-	e := o.change.Entry()
 	if o.change.Revoked() {
-		e = &tenurev1.KeyEntry{Id: o.of, PublicKey: o.public, Reason: string(domain.KeyRevoked)}
+		return entryText(o.id, &tenurev1.KeyEntry{Id: o.of, PublicKey: o.public, Reason: string(domain.KeyRevoked)})
 	}
-	return entryText(o.id, e)
+	return entryText(o.id, o.change.Entry())
 }
 
 // untold is a change as part of something greater that is told.

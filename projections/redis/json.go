@@ -2,6 +2,7 @@ package redis
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -60,6 +61,8 @@ func entryText(version layout.ID, message any) string {
 			b.list("org_permissions", s.OrgPermissions)
 			b.list("project_permissions", s.ProjectPermissions)
 		})
+	default:
+		panic(fmt.Sprintf("an entry of no known kind: %T", message))
 	}
 	return string(append(b, '}'))
 }
